@@ -1,0 +1,61 @@
+import { DateTime, Schema } from "effect"
+
+/** The tracker answers no requests. Nothing was read or written. */
+export class TrackerUnavailable extends Schema.TaggedError<TrackerUnavailable>()("TrackerUnavailable", {
+  operation: Schema.String
+}) {
+  override get message(): string {
+    return `Dispatch's tracker is down and refused to ${this.operation}`
+  }
+
+  /** What to do about it. */
+  get hint(): string {
+    return "Bring the tracker up again, then repeat the operation. Nothing was changed, so repeating it is safe."
+  }
+}
+
+/** No ticket has this address. */
+export class TicketNotFound extends Schema.TaggedError<TicketNotFound>()("TicketNotFound", {
+  url: Schema.String
+}) {
+  override get message(): string {
+    return `Dispatch has no ticket for ${this.url}`
+  }
+
+  /** What to do about it. */
+  get hint(): string {
+    return "Use the address of a ticket as Dispatch lists it; an issue gets its ticket when its repository is reconciled."
+  }
+}
+
+/** The ticket is closed, so there is nothing left to claim. */
+export class TicketClosed extends Schema.TaggedError<TicketClosed>()("TicketClosed", {
+  url: Schema.String
+}) {
+  override get message(): string {
+    return `The ticket ${this.url} is closed and cannot be claimed`
+  }
+
+  /** What to do about it. */
+  get hint(): string {
+    return "Claim an open ticket, or reopen the issue on the forge and reconcile its repository."
+  }
+}
+
+/** Another agent works on the ticket. */
+export class TicketClaimed extends Schema.TaggedError<TicketClaimed>()("TicketClaimed", {
+  url: Schema.String,
+  agent: Schema.String,
+  expiresAt: Schema.DateTimeUtcFromString
+}) {
+  override get message(): string {
+    return `The ticket ${this.url} is claimed by ${this.agent} until ${DateTime.formatIso(this.expiresAt)}`
+  }
+
+  /** What to do about it. */
+  get hint(): string {
+    return `Claim another ticket, or this one after ${
+      DateTime.formatIso(this.expiresAt)
+    } unless ${this.agent} renews its claim.`
+  }
+}

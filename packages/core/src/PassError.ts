@@ -1,0 +1,169 @@
+/**
+ * Reasons why there is no report of a pass.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+import { RunId } from "./RunId.ts"
+import type { AgentBusy, KeyMismatch, StoreError } from "./StoreError.ts"
+
+/**
+ * Error returned for an agent's name, key or payload that cannot be accepted.
+ * Correct the `field`.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class InvalidInput extends Schema.TaggedError<InvalidInput>("@everbeat/core/InvalidInput")("InvalidInput", {
+  field: Schema.Literals(["agent", "key", "payload"]),
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `The ${this.field} is not acceptable: ${this.detail}`
+  }
+}
+
+/**
+ * Error returned when this process lost the lease of the pass while it ran: it
+ * was frozen or cut off from the store for longer than the lease. The pass was
+ * interrupted here; another process continues it, or the next heartbeat does.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class LeaseLost extends Schema.TaggedError<LeaseLost>("@everbeat/core/LeaseLost")("LeaseLost", {
+  runId: RunId
+}) {
+  override get message(): string {
+    return `This process lost the lease of run ${this.runId}.`
+  }
+  get hint(): string {
+    return "Call the heartbeat again: the run is continued or its report is answered."
+  }
+}
+
+/**
+ * Error returned when the pass was interrupted before it ended, by a shutdown
+ * of the engine. Its outcomes so far are stored and the lease is released, so
+ * the next heartbeat continues it.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class PassInterrupted
+  extends Schema.TaggedError<PassInterrupted>("@everbeat/core/PassInterrupted")("PassInterrupted", { runId: RunId })
+{
+  override get message(): string {
+    return `Run ${this.runId} was interrupted.`
+  }
+  get hint(): string {
+    return "Call the heartbeat again: the run is continued where it stopped."
+  }
+}
+
+/**
+ * Error returned when somebody cancelled the pass. It is recorded as
+ * `cancelled`.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class PassCancelled
+  extends Schema.TaggedError<PassCancelled>("@everbeat/core/PassCancelled")("PassCancelled", { runId: RunId })
+{
+  override get message(): string {
+    return `Run ${this.runId} was cancelled.`
+  }
+}
+
+/**
+ * Error returned when an interrupted pass of another step list waits to be
+ * continued and the heartbeat says `onDefinitionChange: "fail"`. Deploy the
+ * step list that began it, or cancel the run.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class DefinitionChanged
+  extends Schema.TaggedError<DefinitionChanged>("@everbeat/core/DefinitionChanged")("DefinitionChanged", {
+    runId: RunId,
+    name: Schema.String
+  })
+{
+  override get message(): string {
+    return `Run ${this.runId} was begun with another step list of heartbeat '${this.name}'.`
+  }
+  get hint(): string {
+    return "Deploy the step list that began the run, or cancel the run."
+  }
+}
+
+/**
+ * Error returned when the checkpoint of an interrupted pass cannot be read by
+ * this version. It is left untouched. Deploy the version that wrote it, or
+ * cancel the run.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class CheckpointUnreadable
+  extends Schema.TaggedError<CheckpointUnreadable>("@everbeat/core/CheckpointUnreadable")("CheckpointUnreadable", {
+    runId: RunId,
+    detail: Schema.String
+  })
+{
+  override get message(): string {
+    return `The checkpoint of run ${this.runId} cannot be read: ${this.detail}`
+  }
+  get hint(): string {
+    return "Deploy the version that wrote it, or cancel the run."
+  }
+}
+
+/**
+ * Error returned by an engine that is shutting down: it begins no new pass.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class EngineStopped
+  extends Schema.TaggedError<EngineStopped>("@everbeat/core/EngineStopped")("EngineStopped", {})
+{
+  override get message(): string {
+    return "The engine is shutting down."
+  }
+  get hint(): string {
+    return "Call again in a few seconds; another process or the restarted one answers."
+  }
+}
+
+/**
+ * Why a pass was not begun.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type StartError =
+  | AgentBusy
+  | CheckpointUnreadable
+  | DefinitionChanged
+  | EngineStopped
+  | InvalidInput
+  | KeyMismatch
+  | StoreError
+
+/**
+ * Why a pass that was begun has no report here.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type EndError = LeaseLost | PassCancelled | PassInterrupted
+
+/**
+ * Every reason why there is no report.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type RunError = StartError | EndError

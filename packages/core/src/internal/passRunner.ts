@@ -1,0 +1,322 @@
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Schema from "effect/Schema"
+import { DeadlineExceeded, Defect, OutcomeNotSaved, ResultRefused, StepInterrupted, StepTimeout } from "../Fault.ts"
+import type { StoreError } from "../StoreError.ts"
+import type { CompiledStep, Definition } from "./definition.ts"
+import { fromValue, type Live, valuesOf } from "./diagnose.ts"
+import type { Journal } from "./journal.ts"
+import { Launch } from "./launch.ts"
+import type { Ended } from "./outcome.ts"
+import { missing } from "./stepImpl.ts"
+import { CurrentRun, type PassInfo, StepRun } from "./stepRun.ts"
+
+export interface RunnerSetup {
+  readonly definition: Definition
+  readonly info: PassInfo
+  /** Outcomes that earlier attempts recorded, by name. */
+  readonly recorded: ReadonlyMap<string, Ended>
+  readonly journal: Journal
+  readonly traced: (step: CompiledStep, body: Effect.Effect<unknown, unknown>) => Effect.Effect<unknown, unknown>
+  /** Services of the caller, with which the steps run. */
+  readonly contextOf: (step: CompiledStep) => Context.Context<never>
+  readonly onStart: (step: string) => void
+  readonly onEnd: (ended: Ended) => void
+}
+
+/** How the steps of a pass ended, and what concerns the pass as a whole. */
+export interface Steps {
+  readonly ended: ReadonlyArray<Ended>
+  readonly warnings: ReadonlyArray<Live>
+  readonly errors: ReadonlyArray<Live>
+}
+
+/**
+ * Runs the steps of one pass: in order, `concurrency` at a time, each on a
+ * fiber of its own. Steps that end at once cost neither a timer nor a turn of
+ * the event loop.
+ */
+export class PassRunner {
+  private readonly ended: Array<Ended | undefined>
+  private readonly results: Array<unknown>
+  private readonly running = new Map<number, Launch<unknown, unknown>>()
+  private readonly warnings: Array<Live> = []
+  private readonly errors: Array<Live> = []
+  private first = 0
+  private halted = false
+  private aborting = false
+  private late: ((stillRunning: boolean) => DeadlineExceeded) | undefined
+  private pumping = false
+  private flushing = false
+  private disarm: (() => void) | undefined
+  private readonly deadline: number
+  private done: (() => void) | undefined
+  private readonly setup: RunnerSetup
+
+  constructor(setup: RunnerSetup) {
+    this.setup = setup
+    this.ended = Array.from({ length: setup.definition.steps.length })
+    this.results = Array.from({ length: setup.definition.steps.length })
+    this.deadline = setup.info.watch.now() + setup.definition.deadlineMillis
+  }
+
+  /** Runs until every step has ended. Interrupting it interrupts the steps, and waits for them for the grace. */
+  readonly run: Effect.Effect<Steps> = Effect.suspend(() => {
+    this.pump()
+    if (this.finished) return Effect.succeed(this.steps())
+    return Effect.callback<Steps>((resume) => {
+      this.done = () => resume(Effect.succeed(this.steps()))
+      if (this.finished) this.done()
+      return Effect.suspend(() => this.stop())
+    })
+  })
+
+  /** What has ended so far; the rest counts as skipped. */
+  steps(): Steps {
+    const ended = this.setup.definition.steps.map((step, index) => this.ended[index] ?? skipped(step.name))
+    return { ended, warnings: this.warnings, errors: this.errors }
+  }
+
+  /** The store failed where an outcome had to be durable before the next step. */
+  storeFailed(error: StoreError): void {
+    const stop = this.setup.definition.stopOnStoreFailure
+    const severity = stop ? "error" : "warning"
+    const fault = new OutcomeNotSaved({ reason: error.message })
+    if (stop) this.halted = true
+    const list = stop ? this.errors : this.warnings
+    if (list.some(({ code }) => code === fault._tag)) return // once per pass
+    list.push(fromValue(severity, undefined, fault, this.now()))
+  }
+
+  private get finished(): boolean {
+    return this.first === this.ended.length
+  }
+
+  private now(): DateTime.Utc {
+    return DateTime.makeUnsafe(this.setup.info.watch.clock.currentTimeMillisUnsafe())
+  }
+
+  /** Ends and starts whatever can be ended or started now. */
+  private pump(): void {
+    if (this.pumping) return // a step ended inside `start`: the loop below goes on with it
+    this.pumping = true
+    const { concurrency, steps } = this.setup.definition
+    for (let index = this.first; index < steps.length; index++) {
+      const step = steps[index]
+      if (step === undefined || this.ended[index] !== undefined || this.running.has(index)) continue
+      const before = this.setup.recorded.get(step.name)
+      if (before !== undefined && this.restore(step, index, before)) continue
+      const dependencies = step.dependencies.map((dependency) => this.ended[dependency])
+      if (this.halted || this.late !== undefined || dependencies.some(failed)) {
+        this.end(step, index, skipped(step.name), false)
+        continue
+      }
+      if (dependencies.includes(undefined)) continue
+      if (this.running.size >= concurrency) break
+      if (this.setup.journal.mustFlush) {
+        this.flush()
+        break
+      }
+      this.start(step, index)
+    }
+    while (this.first < this.ended.length && this.ended[this.first] !== undefined) this.first++
+    this.pumping = false
+    if (this.finished && !this.flushing) this.done?.()
+    else if (this.running.size > 0) this.arm()
+  }
+
+  private flush(): void {
+    if (this.flushing) return
+    this.flushing = true
+    void this.setup.journal.flush().then(() => {
+      this.flushing = false
+      this.pump()
+    })
+  }
+
+  /** Takes over what an earlier attempt recorded; a result that today's schema refuses means: run again. */
+  private restore(step: CompiledStep, index: number, before: Ended): boolean {
+    if (step.codec !== undefined && before.result !== undefined) {
+      const result = Schema.decodeUnknownExit(step.codec)(before.result)
+      if (Exit.isFailure(result)) return false
+      this.results[index] = result.value
+    } else if (step.codec !== undefined && before.outcome.status === "ok") {
+      return false // recorded before the step had a result
+    }
+    this.end(step, index, before, false)
+    return true
+  }
+
+  private start(step: CompiledStep, index: number): void {
+    const { contextOf, info, onStart, traced } = this.setup
+    const run = new StepRun(step.name, info)
+    const startedAt = this.now()
+    const from = info.watch.now()
+    let disarm: (() => void) | undefined
+    onStart(step.name)
+
+    const input: Record<string, unknown> = {}
+    step.aliases.forEach(([alias], position) => {
+      input[alias] = this.results[step.dependencies[position] ?? -1]
+    })
+    const launch = new Launch<unknown, unknown>(info.watch, info.graceMillis, (exit) => {
+      disarm?.()
+      this.running.delete(index)
+      if (this.aborting) { // interrupted with the pass: not an outcome, the step runs again
+        run.seal()
+        this.end(step, index, skipped(step.name), false)
+        return this.pump()
+      }
+      const status = this.judge(step, index, run, exit, launch.stopped)
+      run.seal()
+      this.end(step, index, {
+        outcome: {
+          name: step.name,
+          status: status.errors.length > 0 ? "error" : run.warnings.length > 0 ? "warning" : "ok",
+          attempts: run.attempt,
+          startedAt,
+          millis: info.watch.now() - from
+        },
+        result: run.encoded,
+        warnings: run.warnings,
+        errors: status.errors,
+        touched: run.touched,
+        droppedWarnings: run.droppedWarnings,
+        droppedUrls: run.droppedUrls,
+        restored: false
+      }, true)
+      this.pump()
+    })
+    const body = Effect.scoped(accept(step, run, Effect.suspend(() => step.body(input))))
+    this.running.set(index, launch)
+    launch.start(Context.add(contextOf(step), CurrentRun, run), traced(step, body))
+    if (!launch.ended && !step.timed) {
+      disarm = info.watch.after(this.setup.definition.stepMillis, () => launch.stop())
+    }
+  }
+
+  /** Decides what the exit of a step means, and records it in the run of the step. */
+  private judge(
+    step: CompiledStep,
+    index: number,
+    run: StepRun,
+    exit: Exit.Exit<unknown, unknown> | undefined,
+    stopped: boolean
+  ): { readonly errors: ReadonlyArray<Live> } {
+    const stillRunning = exit === undefined
+    const values = stopped || exit === undefined
+      ? [
+        this.late?.(stillRunning) ??
+          new StepTimeout({ step: step.name, millis: this.setup.definition.stepMillis, stillRunning })
+      ]
+      : Exit.isSuccess(exit)
+      ? []
+      : valuesOf(exit.cause, isEngineFault)
+    const interrupted = values.length === 0 && exit !== undefined && Exit.isFailure(exit)
+    const at = this.now()
+    if (interrupted) {
+      return { errors: [fromValue("error", step.name, new StepInterrupted({ step: step.name }), at)] }
+    }
+    if (values.length > 0) {
+      if (exit !== undefined && Exit.isFailure(exit) && Cause.hasDies(exit.cause)) this.onDefect(step, exit.cause)
+      if (step.critical) return { errors: values.map((value) => fromValue("error", step.name, value, at)) }
+      for (const value of values) run.warn(value)
+    }
+    const refused = this.conclude(step, index, run, values.length > 0 ? missing : exit && Exit.isSuccess(exit) ? exit.value : missing)
+    return { errors: refused === undefined ? [] : [fromValue("error", step.name, refused, at)] }
+  }
+
+  /** Gives a step that ended without a result its default; a default that the schema refuses is a failure. */
+  private conclude(step: CompiledStep, index: number, run: StepRun, value: unknown): unknown {
+    if (value !== missing) {
+      this.results[index] = value
+      return undefined
+    }
+    run.encoded = undefined
+    if (step.fallback === undefined) return undefined
+    try {
+      const fallback = step.fallback()
+      if (step.codec !== undefined) run.encoded = Schema.encodeUnknownSync(step.codec)(fallback)
+      this.results[index] = fallback
+      return undefined
+    } catch (cause) {
+      return Schema.isSchemaError(cause) ? new ResultRefused({ issue: cause.message }) : new Defect({ cause })
+    }
+  }
+
+  private end(step: CompiledStep, index: number, ended: Ended, record: boolean): void {
+    this.ended[index] = ended
+    if (ended.outcome.status === "error" && this.setup.definition.stopOnCritical) this.halted = true
+    if (record) this.setup.journal.add(ended, step.sync)
+    this.setup.onEnd(ended)
+  }
+
+  private onDefect(step: CompiledStep, cause: Cause.Cause<unknown>): void {
+    Effect.runForkWith(this.setup.contextOf(step))(Effect.logError(`Step '${step.name}' died`, cause))
+  }
+
+  /** Arms the deadline, once, when the first step did not end at once. */
+  private arm(): void {
+    const { definition, info } = this.setup
+    this.disarm ??= info.watch.after(Math.max(0, this.deadline - info.watch.now()), () => {
+      const millis = definition.deadlineMillis
+      this.late = (stillRunning) => new DeadlineExceeded({ millis, stillRunning })
+      this.errors.push(fromValue("error", undefined, this.late(false), this.now()))
+      for (const launch of [...this.running.values()]) launch.stop()
+      this.pump()
+    })
+  }
+
+  /** Interrupts every step and waits until all have ended or were left behind. */
+  private stop(): Effect.Effect<void> {
+    this.halted = true
+    this.aborting = true
+    for (const launch of [...this.running.values()]) launch.stop()
+    if (this.running.size === 0) return Effect.void
+    return Effect.callback<void>((resume) => {
+      const poll = (): void => {
+        if (this.running.size === 0) resume(Effect.void)
+      }
+      this.done = poll
+      poll()
+    })
+  }
+}
+
+const failed = (ended: Ended | undefined): boolean =>
+  ended !== undefined && (ended.outcome.status === "error" || ended.outcome.status === "skipped")
+
+const skipped = (name: string): Ended => ({
+  outcome: { name, status: "skipped", attempts: 0, millis: 0 },
+  result: undefined,
+  warnings: [],
+  errors: [],
+  touched: [],
+  droppedWarnings: 0,
+  droppedUrls: 0,
+  restored: false
+})
+
+const isEngineFault = (u: unknown): boolean => u instanceof ResultRefused
+
+/** Refuses at the step itself a result that could not be stored or read back later. */
+const accept = (
+  step: CompiledStep,
+  run: StepRun,
+  body: Effect.Effect<unknown, unknown>
+): Effect.Effect<unknown, unknown> => {
+  const { codec } = step
+  if (codec === undefined) return body
+  const encode = Schema.encodeUnknownEffect(codec)
+  return Effect.flatMap(body, (value) =>
+    value === missing ? Effect.succeed(value) : Effect.matchEffect(encode(value), {
+      onSuccess: (encoded) => {
+        run.encoded = encoded
+        return Effect.succeed(value)
+      },
+      onFailure: (error) => Effect.die(new ResultRefused({ issue: error.message }))
+    }))
+}

@@ -1,0 +1,101 @@
+import * as Context from "effect/Context"
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import type { AgentName } from "../AgentName.ts"
+import type { RunId } from "../RunId.ts"
+import type { Json } from "effect/Schema"
+import { fromValue, type Live } from "./diagnose.ts"
+import type { Watch } from "./watch.ts"
+
+/** Diagnostics, and touched URLs, that one pass reports at most. */
+export const maxPerPass = 1000
+
+const maxUrlLength = 2048
+
+/** What all steps of a pass share. */
+export interface PassInfo {
+  readonly runId: RunId
+  readonly agentName: AgentName
+  readonly fence: number
+  readonly payload: Json | undefined
+  readonly watch: Watch
+  readonly graceMillis: number
+  readonly onWarn: (diagnostic: Live) => void
+}
+
+/** Mutable state of one running step: the live object behind `Step.Current`. */
+export class StepRun {
+  readonly warnings: Array<Live> = []
+  readonly touched = new Set<string>()
+  droppedWarnings = 0
+  droppedUrls = 0
+  attempt = 1
+  /** The result as JSON, once the step's codec has accepted it. */
+  encoded: Json | undefined = undefined
+  private tries = 0
+  private sealed = false
+  readonly step: string
+  readonly pass: PassInfo
+
+  constructor(step: string, pass: PassInfo) {
+    this.step = step
+    this.pass = pass
+  }
+
+  get runId(): RunId {
+    return this.pass.runId
+  }
+  get agentName(): AgentName {
+    return this.pass.agentName
+  }
+  get fence(): number {
+    return this.pass.fence
+  }
+  get payload(): Json | undefined {
+    return this.pass.payload
+  }
+
+  warn(value: unknown): void {
+    if (this.sealed) return
+    if (this.warnings.length >= maxPerPass) {
+      this.droppedWarnings++
+      return
+    }
+    const at = DateTime.makeUnsafe(this.pass.watch.clock.currentTimeMillisUnsafe())
+    const diagnostic = fromValue("warning", this.step, value, at)
+    this.warnings.push(diagnostic)
+    this.pass.onWarn(diagnostic)
+  }
+
+  touch(url: string | URL): void {
+    if (this.sealed) return
+    const parsed = URL.parse(url)
+    if (parsed === null || (parsed.protocol !== "http:" && parsed.protocol !== "https:")) return
+    if (parsed.href.length > maxUrlLength || this.touched.has(parsed.href)) return
+    if (this.touched.size >= maxPerPass) this.droppedUrls++
+    else this.touched.add(parsed.href)
+  }
+
+  /** How many warnings there are before a step's first try. */
+  mark(): number {
+    return this.warnings.length
+  }
+
+  /** Begins a try: the warnings of the try before it are dropped. */
+  begin(mark: number): void {
+    this.warnings.length = mark
+    this.attempt = ++this.tries
+  }
+
+  /** After its end a step that was left behind can no longer change the report. */
+  seal(): void {
+    this.sealed = true
+  }
+}
+
+/** Key of `Step.Current`, typed by the live object behind it. */
+export const CurrentRun = Context.Service<StepRun>("@everbeat/core/Step/Current")
+
+/** Runs with the live state of the step that the calling fiber belongs to. */
+export const withRun = <A, E>(f: (run: StepRun) => Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  Effect.withFiber((fiber) => f(Context.getUnsafe(fiber.context, CurrentRun)))

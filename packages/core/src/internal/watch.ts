@@ -1,0 +1,65 @@
+import type * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+
+/**
+ * One sleeping fiber for all time limits of a pass: arming a later limit costs
+ * no timer, and a pass whose steps end at once never sleeps.
+ */
+export class Watch {
+  private readonly entries = new Set<{ readonly at: number; readonly fire: () => void }>()
+  private sleeper: Fiber.Fiber<void> | undefined
+  private armed = Infinity
+  private closed = false
+  readonly clock: Clock.Clock
+  private readonly context: Context.Context<never>
+
+  constructor(clock: Clock.Clock, context: Context.Context<never>) {
+    this.clock = clock
+    this.context = context
+  }
+
+  /** Monotonic milliseconds. */
+  now(): number {
+    return Number(this.clock.monotonicTimeNanosUnsafe()) / 1e6
+  }
+
+  /** Calls `fire` after so many milliseconds unless the returned function is called first. */
+  after(millis: number, fire: () => void): () => void {
+    if (millis === Infinity || this.closed) return () => {}
+    const entry = { at: this.now() + millis, fire }
+    this.entries.add(entry)
+    if (entry.at < this.armed) this.arm(entry.at)
+    return () => {
+      this.entries.delete(entry)
+    }
+  }
+
+  close(): void {
+    this.closed = true
+    this.entries.clear()
+    this.sleeper?.interruptUnsafe()
+    this.sleeper = undefined
+  }
+
+  private arm(at: number): void {
+    if (this.closed) return // `fire` may have ended the pass
+    this.sleeper?.interruptUnsafe()
+    this.armed = at
+    const sleep = Effect.sleep(Math.max(1, Math.ceil(at - this.now())))
+    this.sleeper = Effect.runForkWith(this.context)(Effect.andThen(sleep, Effect.sync(() => this.wake())))
+  }
+
+  private wake(): void {
+    this.sleeper = undefined
+    this.armed = Infinity
+    const now = this.now()
+    for (const entry of [...this.entries]) {
+      if (entry.at <= now && this.entries.delete(entry)) entry.fire()
+    }
+    let next = Infinity
+    for (const entry of this.entries) next = Math.min(next, entry.at)
+    if (next < this.armed) this.arm(next)
+  }
+}

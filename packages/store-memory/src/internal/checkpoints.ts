@@ -1,0 +1,235 @@
+import type { Attempt } from "@everbeat/core/AgentRun"
+import type { BeginInput, CheckpointStore, ClaimFilter, Delta, InterruptedFilter, PageRequest, Replayed, Resumed } from "@everbeat/core/CheckpointStore"
+import type { Lease } from "@everbeat/core/Lease"
+import type { RunId } from "@everbeat/core/RunId"
+import { AgentBusy, Conflict, Fenced, Gone, KeyMismatch, LeaseHeld, RunExists, RunNotFound } from "@everbeat/core/StoreError"
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as State from "./state.ts"
+
+type Service = CheckpointStore["Service"]
+
+/** `now` is the store's clock; `evict` is called after a run was recorded. */
+export const make = (
+  state: State.State,
+  now: Effect.Effect<number>,
+  evict: (now: number) => void
+): Service => {
+  /** One transition: nothing else runs between its reads and its writes. */
+  const transition = <A, E>(f: (now: number) => Effect.Effect<A, E>): Effect.Effect<A, E> => Effect.flatMap(now, f)
+
+  /** The head that a lease may write. */
+  const guarded = <A, E>(
+    lease: Lease,
+    f: (head: State.Head, now: number) => Effect.Effect<A, E>
+  ): Effect.Effect<A, E | Fenced | Gone> =>
+    transition((now): Effect.Effect<A, E | Fenced | Gone> => {
+      const head = state.heads.get(lease.runId)
+      if (head === undefined) return Effect.fail(new Gone({ runId: lease.runId }))
+      if (head.fence !== lease.fence || head.owner !== lease.owner) {
+        return Effect.fail(new Fenced({ runId: lease.runId }))
+      }
+      return f(head, now)
+    })
+
+  /** Hands an interrupted run to a new owner. */
+  const take = (head: State.Head, owner: string, ttl: Duration.Duration, now: number): Resumed => {
+    const exhausted = State.isExhausted(head)
+    const ended: Attempt["end"] = head.released === undefined ? "expired" : "released"
+    const last = head.attempts.at(-1)
+    head.owner = owner
+    head.fence++
+    head.attempts = [
+      ...head.attempts.slice(0, -1),
+      ...(last === undefined ? [] : [{
+        ...last,
+        endedAt: DateTime.makeUnsafe(head.leaseUntil),
+        end: ended,
+        ...(head.released ? { reason: head.released } : undefined)
+      }]),
+      { number: head.attempts.length + 1, owner, fence: head.fence, startedAt: DateTime.makeUnsafe(now) }
+    ]
+    head.stalled++
+    head.released = undefined
+    head.leaseUntil = now + Duration.toMillis(ttl)
+    return {
+      _tag: "Resumed",
+      lease: { runId: head.meta.runId, owner, fence: head.fence },
+      checkpoint: State.toCheckpoint(head, now),
+      exhausted,
+      idempotency: head.idempotency
+    }
+  }
+
+  /** What stands in the way of a new run: the run of its key, or the one in flight of its agent. */
+  const begin = (input: BeginInput) =>
+    transition((now): ReturnType<Service["begin"]> => {
+      const { exclusive, idempotency, meta, owner, ttl } = input
+      const { agentName, runId } = meta
+      const keyed = idempotency && state.keys.get(State.keyOf(agentName, idempotency.key))
+      if (idempotency !== undefined && keyed !== undefined) {
+        const stored = state.runs.get(keyed)
+        const known = stored?.idempotency ?? state.heads.get(keyed)?.idempotency
+        if (known?.fingerprint !== idempotency.fingerprint) {
+          return Effect.fail(new KeyMismatch({ key: idempotency.key, runId: keyed }))
+        }
+        if (stored !== undefined) return Effect.succeed<Replayed>({ _tag: "Replayed", run: stored })
+      }
+      const inFlight = keyed ?? (exclusive ? state.guards.get(agentName) : undefined)
+      const head = inFlight && state.heads.get(inFlight)
+      if (head !== undefined) {
+        const mayTake = idempotency === undefined || idempotency.key === head.idempotency?.key
+        if (head.leaseUntil <= now && mayTake) return Effect.succeed(take(head, owner, ttl, now))
+        const retryAfterMillis = Math.max(0, head.leaseUntil - now)
+        return Effect.fail(new AgentBusy({ runId: head.meta.runId, retryAfterMillis }))
+      }
+      if (state.heads.has(runId) || state.runs.has(runId)) return Effect.fail(new RunExists({ runId }))
+      const fence = 1
+      state.heads.set(runId, {
+        meta,
+        exclusive,
+        idempotency,
+        maxAttempts: input.maxAttempts,
+        startedAt: now,
+        attempts: [{ number: 1, owner, fence, startedAt: DateTime.makeUnsafe(now) }],
+        owner,
+        fence,
+        leaseUntil: now + Duration.toMillis(ttl),
+        released: undefined,
+        stalled: 1,
+        cancelRequested: false,
+        updatedAt: now,
+        rows: [],
+        segments: [],
+        iteration: 0,
+        phase: "",
+        completedPhases: [],
+        notes: undefined,
+        workspace: undefined
+      })
+      state.order.add(runId)
+      if (exclusive) state.guards.set(agentName, runId)
+      if (idempotency !== undefined) state.keys.set(State.keyOf(agentName, idempotency.key), runId)
+      return Effect.succeed({ _tag: "Begun", lease: { runId, owner, fence } })
+    })
+
+  const save = (lease: Lease, delta: Delta): ReturnType<Service["save"]> =>
+    guarded(lease, (head, now) => {
+      if (delta.position !== head.rows.length) {
+        return Effect.fail(new Conflict({ runId: lease.runId, position: head.rows.length }))
+      }
+      const changed = delta.rows.length > 0 ||
+        (delta.notes !== undefined && delta.notes !== head.notes) ||
+        (delta.workspace !== undefined && delta.workspace !== head.workspace)
+      if (changed) head.stalled = 0
+      for (const row of delta.rows) head.rows.push(row)
+      head.segments = delta.segments
+      head.iteration = delta.iteration ?? head.iteration
+      head.phase = delta.phase ?? head.phase
+      head.completedPhases = delta.completedPhases ?? head.completedPhases
+      head.notes = delta.notes ?? head.notes
+      head.workspace = delta.workspace ?? head.workspace
+      head.leaseUntil = now + Duration.toMillis(delta.ttl)
+      head.released = undefined
+      head.updatedAt = now
+      return Effect.succeed({ position: head.rows.length, cancelRequested: head.cancelRequested })
+    })
+
+  const renew: Service["renew"] = (leases, ttl) =>
+    transition((now) =>
+      Effect.succeed(leases.map(({ fence, owner, runId }) => {
+        const head = state.heads.get(runId)
+        if (head === undefined) return { runId, state: "gone", cancelRequested: false } as const
+        if (head.fence !== fence || head.owner !== owner) {
+          return { runId, state: "fenced", cancelRequested: false } as const
+        }
+        head.leaseUntil = now + Duration.toMillis(ttl)
+        head.released = undefined
+        return { runId, state: "renewed", cancelRequested: head.cancelRequested } as const
+      }))
+    )
+
+  const claim = (runId: RunId, owner: string, ttl: Duration.Duration) =>
+    transition((now): ReturnType<Service["claim"]> => {
+      const head = state.heads.get(runId)
+      if (head === undefined) return Effect.fail(new RunNotFound({ runId }))
+      return head.leaseUntil > now
+        ? Effect.fail(new LeaseHeld({ runId, retryAfterMillis: head.leaseUntil - now }))
+        : Effect.succeed(take(head, owner, ttl, now))
+    })
+
+  const byLease = (a: State.Head, b: State.Head): number =>
+    a.leaseUntil - b.leaseUntil || (a.meta.runId < b.meta.runId ? -1 : 1)
+
+  const claimNext = (owner: string, ttl: Duration.Duration, limit: number, filter: ClaimFilter = {}) =>
+    transition((now) =>
+      Effect.succeed(
+        [...state.heads.values()].filter((head) =>
+          State.statusOf(head, now) === "interrupted" &&
+          (filter.kind === undefined || head.meta.kind === filter.kind) &&
+          (filter.definitions === undefined || filter.definitions.includes(head.meta.definition.name))
+        ).toSorted(byLease).slice(0, limit).map((head) => take(head, owner, ttl, now))
+      )
+    )
+
+  const listInterrupted = (filter: InterruptedFilter = {}, page: PageRequest = {}) =>
+    transition((now) => {
+      const status = filter.status ?? ["interrupted", "exhausted"]
+      const heads = [...state.heads.values()].filter((head) =>
+        status.includes(State.statusOf(head, now)) &&
+        (filter.agentName === undefined || head.meta.agentName === filter.agentName) &&
+        (filter.callerId === undefined || head.meta.callerId === filter.callerId) &&
+        (filter.channelId === undefined || head.meta.channelId === filter.channelId) &&
+        (filter.parentRunId === undefined || head.meta.parentRunId === filter.parentRunId) &&
+        (filter.interruptedFor === undefined ||
+          head.leaseUntil <= now - Duration.toMillis(filter.interruptedFor))
+      ).toSorted(byLease)
+      // The lease may be renewed between two pages: both parts of the order are in the cursor.
+      const cursorOf = (head: State.Head): string => `${String(head.leaseUntil).padStart(16, "0")} ${head.meta.runId}`
+      const { items, ...rest } = State.paginate(heads, cursorOf, (head, cursor) => cursorOf(head) > cursor, page)
+      return Effect.succeed({ items: items.map((head) => State.toInFlight(head, now)), ...rest })
+    })
+
+  return {
+    begin,
+    save,
+    settle: (lease, run) =>
+      guarded(lease, (head, now) => {
+        State.removeHead(state, head)
+        state.runs.set(run.runId, run)
+        evict(now)
+        return Effect.void
+      }),
+    release: (lease, reason) =>
+      guarded(lease, (head, now) => {
+        head.leaseUntil = now
+        head.released = reason ?? ""
+        return Effect.void
+      }),
+    renew,
+    claim,
+    claimNext,
+    requestCancel: (runId) =>
+      Effect.suspend(() => {
+        const head = state.heads.get(runId)
+        if (head === undefined) return Effect.fail(new RunNotFound({ runId }))
+        head.cancelRequested = true
+        return Effect.void
+      }),
+    load: (runId) =>
+      transition((now) => {
+        const head = state.heads.get(runId)
+        return head === undefined
+          ? Effect.fail(new RunNotFound({ runId }))
+          : Effect.succeed(State.toCheckpoint(head, now))
+      }),
+    listInterrupted,
+    delete: (lease) =>
+      guarded(lease, (head) => {
+        State.dropHead(state, head)
+        return Effect.void
+      }),
+    ping: Effect.void
+  }
+}
