@@ -172,8 +172,7 @@ type Wrong<S, Seen, All> =
     : never)
   | WrongNeed<Step.Name<S>, Step.Services<S>, Seen, All>
 type WrongNeed<Name extends string, R, Seen, All> = R extends Step.Needs<infer N, infer A>
-  ? N extends Step.Name<Seen>
-    ? [Step.Success<Extract<Seen, { readonly name: N }>>] extends [A] ? never
+  ? N extends Step.Name<Seen> ? [Step.Success<Extract<Seen, { readonly name: N }>>] extends [A] ? never
     : `'${Name}' reads the result of '${N}', which as listed here may have no result or another one`
   : N extends Step.Name<All> ? `list '${N}' before '${Name}', which runs after it`
   : `'${Name}' runs after '${N}', which is not listed`
@@ -191,8 +190,7 @@ export type Ordered<
   All,
   Seen = never,
   Out extends ReadonlyArray<unknown> = readonly []
-> = Steps extends readonly [infer S, ...infer Rest]
-  ? Ordered<
+> = Steps extends readonly [infer S, ...infer Rest] ? Ordered<
     Rest,
     All,
     Seen | S,
@@ -276,8 +274,10 @@ export const run = <Name extends string, W, E, R>(
   options: RunOptions
 ): Effect.Effect<Report<W, E>, RunError, R | HeartbeatEngine> =>
   Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(start(self, options), (pass) =>
-      Effect.onInterrupt(restore(pass.report), () => pass.origin === "joined" ? Effect.void : pass.interrupt))
+    Effect.flatMap(
+      start(self, options),
+      (pass) => Effect.onInterrupt(restore(pass.report), () => pass.origin === "joined" ? Effect.void : pass.interrupt)
+    )
   )
 
 /**

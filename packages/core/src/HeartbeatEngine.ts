@@ -34,6 +34,12 @@ export interface Options {
    * @default "30 seconds"
    */
   readonly leaseTtl?: Duration.Input | undefined
+  /**
+   * How long one operation of the store may take before it counts as failed.
+   *
+   * @default "5 seconds"
+   */
+  readonly storeTimeout?: Duration.Input | undefined
 }
 
 /**
@@ -71,7 +77,7 @@ export const make = (
   Effect.gen(function*() {
     const checkpoints = yield* CheckpointStore
     const runs = yield* RunStore
-    return yield* makeEngine(checkpoints, runs, Duration.fromInputUnsafe(options.leaseTtl ?? "30 seconds"))
+    return yield* makeEngine(checkpoints, runs, resolve(options))
   })
 
 /**
@@ -107,5 +113,12 @@ export const layerWith = (options: Options): Layer.Layer<HeartbeatEngine, never,
  */
 export const layerNoStore: Layer.Layer<HeartbeatEngine> = Layer.effect(
   HeartbeatEngine,
-  Effect.suspend(() => makeEngine(makeVolatile(), undefined, Duration.seconds(30)))
+  Effect.suspend(() => makeEngine(makeVolatile(), undefined, resolve({})))
 )
+
+// internal
+
+const resolve = (options: Options) => ({
+  ttl: Duration.fromInputUnsafe(options.leaseTtl ?? "30 seconds"),
+  storeMillis: Duration.toMillis(options.storeTimeout ?? "5 seconds")
+})

@@ -17,8 +17,8 @@ import type * as Scope from "effect/Scope"
 import type * as Types from "effect/Types"
 import type { AgentName } from "./AgentName.ts"
 import { StepTimeout } from "./Fault.ts"
-import * as Impl from "./internal/stepImpl.ts"
 import { limit } from "./internal/launch.ts"
+import * as Impl from "./internal/stepImpl.ts"
 import { withRun } from "./internal/stepRun.ts"
 import type { RunId } from "./RunId.ts"
 
@@ -292,11 +292,20 @@ export const timeout =
   (duration: Duration.Input) =>
   <Name extends string, A, W, E, R>(self: Step<Name, A, W, E, R>): Step<Name, A, W, E | StepTimeout, R> => {
     const millis = Duration.toMillis(duration)
-    return Impl.wrap(self, (body) =>
-      withRun((run) =>
-        limit(run.pass.watch, body, millis, run.pass.graceMillis, (stillRunning) =>
-          new StepTimeout({ step: self.name, millis, stillRunning }))
-      ), { timed: true })
+    return Impl.wrap(
+      self,
+      (body) =>
+        withRun((run) =>
+          limit(
+            run.pass.watch,
+            body,
+            millis,
+            run.pass.graceMillis,
+            (stillRunning) => new StepTimeout({ step: self.name, millis, stillRunning })
+          )
+        ),
+      { timed: true }
+    )
   }
 
 /**

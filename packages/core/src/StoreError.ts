@@ -41,7 +41,9 @@ export class StoreError extends Schema.TaggedError<StoreError>("@everbeat/core/S
     return this.reason === "unavailable" || this.reason === "timeout"
   }
   get hint(): string {
-    return this.isRetryable ? "Check that the store is up and reachable, then repeat." : "See the cause in the host's log."
+    return this.isRetryable
+      ? "Check that the store is up and reachable, then repeat."
+      : "See the cause in the host's log."
   }
 }
 

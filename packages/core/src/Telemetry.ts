@@ -78,7 +78,11 @@ export const metrics = {
       attributes
     }),
   runWarnings: (attributes: { readonly agent: string; readonly code: string }) =>
-    Metric.counter("everbeat_run_warnings_total", { description: "Warnings of settled runs", incremental: true, attributes }),
+    Metric.counter("everbeat_run_warnings_total", {
+      description: "Warnings of settled runs",
+      incremental: true,
+      attributes
+    }),
   steps: (attributes: { readonly agent: string; readonly step: string; readonly status: string }) =>
     Metric.counter("everbeat_steps_total", { description: "Steps that ended", incremental: true, attributes }),
   stepDuration: (attributes: { readonly agent: string; readonly step: string }) =>

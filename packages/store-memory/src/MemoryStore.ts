@@ -83,8 +83,10 @@ export const make = (options: Options = {}): Effect.Effect<{
  * @since 0.1.0
  */
 export const layerWith = (options: Options): Layer.Layer<CheckpointStore | RunStore> =>
-  Layer.effectContext(Effect.map(make(options), ({ checkpoints, runs }) =>
-    Context.make(CheckpointStore, checkpoints).pipe(Context.add(RunStore, runs))))
+  Layer.effectContext(
+    Effect.map(make(options), ({ checkpoints, runs }) =>
+      Context.make(CheckpointStore, checkpoints).pipe(Context.add(RunStore, runs)))
+  )
 
 /**
  * Layer that provides both services in memory.

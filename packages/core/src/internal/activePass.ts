@@ -21,6 +21,9 @@ type EventQueue = Queue.Queue<AnyEvent, EndError | StartError | Cause.Done>
 /** Events that a late reader gets to see. */
 const replay = 1024
 
+/** What a caller sees of a pass. */
+export type PassView = Pick<ActivePass, "runId" | "origin" | "report" | "events" | "interrupt">
+
 /** A pass that the engine owns, and those who watch it. */
 export class ActivePass {
   private exit: PassExit | undefined
@@ -35,6 +38,18 @@ export class ActivePass {
   constructor(runId: RunId, origin: AnyReport["origin"]) {
     this.runId = runId
     this.origin = origin
+  }
+
+  /** The same pass, as a caller sees it that joined it. */
+  get joined(): PassView {
+    const { events, interrupt, report, runId } = this
+    return {
+      runId,
+      origin: "joined",
+      report: Effect.map(report, (report) => ({ ...report, origin: "joined" })),
+      events,
+      interrupt
+    }
   }
 
   emit(event: AnyEvent): void {
@@ -52,24 +67,28 @@ export class ActivePass {
     this.waiters.clear()
   }
 
-  readonly report: Effect.Effect<AnyReport, EndError | StartError> = Effect.suspend(() => {
-    if (this.exit !== undefined) return this.exit
-    return Effect.callback<AnyReport, EndError | StartError>((resume) => {
-      this.waiters.add(resume)
-      return Effect.sync(() => this.waiters.delete(resume))
+  get report(): Effect.Effect<AnyReport, EndError | StartError> {
+    return Effect.suspend(() => {
+      if (this.exit !== undefined) return this.exit
+      return Effect.callback<AnyReport, EndError | StartError>((resume) => {
+        this.waiters.add(resume)
+        return Effect.sync(() => this.waiters.delete(resume))
+      })
     })
-  })
+  }
 
-  readonly events: Stream.Stream<AnyEvent, EndError | StartError> = Stream.callback<AnyEvent, EndError | StartError>(
-    (queue) =>
-      Effect.suspend(() => {
-        for (const event of this.log.slice(-replay)) Queue.offerUnsafe(queue, event)
-        if (this.exit !== undefined) return Effect.sync(() => finish(queue, this.exit))
-        this.readers.add(queue)
-        return Effect.addFinalizer(() => Effect.sync(() => this.readers.delete(queue)))
-      }),
-    { bufferSize: replay, strategy: "sliding" }
-  )
+  get events(): Stream.Stream<AnyEvent, EndError | StartError> {
+    return Stream.callback(
+      (queue) =>
+        Effect.suspend(() => {
+          for (const event of this.log.slice(-replay)) Queue.offerUnsafe(queue, event)
+          if (this.exit !== undefined) return Effect.sync(() => finish(queue, this.exit))
+          this.readers.add(queue)
+          return Effect.addFinalizer(() => Effect.sync(() => this.readers.delete(queue)))
+        }),
+      { bufferSize: replay, strategy: "sliding" }
+    )
+  }
 }
 
 const finish = (queue: EventQueue, exit: PassExit | undefined): void => {

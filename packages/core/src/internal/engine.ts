@@ -1,11 +1,11 @@
 /** The engine: validates, asks the store, and runs, joins or replays a pass. */
 import * as Clock from "effect/Clock"
+import { uuidV7Unsafe } from "effect/crypto/SecureRandom"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
-import { uuidV7Unsafe } from "effect/crypto/SecureRandom"
 import { type AgentName, isAgentName } from "../AgentName.ts"
 import { type AgentRun, type Attempt, type Idempotency, isSettled, metaOf, type RunMeta } from "../AgentRun.ts"
 import type { CheckpointStore, Resumed } from "../CheckpointStore.ts"
@@ -16,7 +16,8 @@ import { DefinitionChanged, EngineStopped, InvalidInput, PassCancelled, type Sta
 import * as RunId from "../RunId.ts"
 import type { RunStore } from "../RunStore.ts"
 import { AgentBusy } from "../StoreError.ts"
-import { ActivePass } from "./activePass.ts"
+import { boundCheckpoints, boundRuns } from "./boundedStore.ts"
+import { ActivePass, type PassView } from "./activePass.ts"
 import { type Definition, definitionOf } from "./definition.ts"
 import { fingerprint } from "./fingerprint.ts"
 import { LeaseKeeper } from "./leaseKeeper.ts"
@@ -24,6 +25,7 @@ import { decodeAll, type Ended } from "./outcome.ts"
 import { runPass } from "./pass.ts"
 import { fromRun } from "./passReport.ts"
 import { Meters } from "./passTelemetry.ts"
+import { Watch } from "./watch.ts"
 
 /** What all passes of an engine share. */
 export interface EngineState {
@@ -60,13 +62,17 @@ const keyPattern = /^[\x21-\x7e]{1,255}$/u
 const joinMillis = { first: 100, most: 2000 }
 
 export const makeEngine = Effect.fnUntraced(function*(
-  store: CheckpointStore["Service"],
-  runs: RunStore["Service"] | undefined,
-  ttl: Duration.Duration
+  checkpoints: CheckpointStore["Service"],
+  records: RunStore["Service"] | undefined,
+  options: { readonly ttl: Duration.Duration; readonly storeMillis: number }
 ): Effect.fn.Return<HeartbeatEngine["Service"], never, Scope.Scope> {
   const owner = uuidV7Unsafe()
   const clock = yield* Clock.Clock
   const context = yield* Effect.context<never>()
+  const { storeMillis, ttl } = options
+  const watch = new Watch(clock, context)
+  const store = boundCheckpoints(checkpoints, watch, storeMillis)
+  const runs = records && boundRuns(records, watch, storeMillis)
   const active = new Map<RunId.RunId, ActivePass>()
   const background = new Set<() => void>()
   const meters = new WeakMap<Definition, Map<AgentName, Meters>>()
@@ -75,7 +81,7 @@ export const makeEngine = Effect.fnUntraced(function*(
   const keeper = new LeaseKeeper({
     store,
     ttl,
-    now: () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6,
+    now: () => watch.now(),
     fork: (effect) => {
       const fiber = Effect.runForkWith(context)(effect)
       const stop = () => fiber.interruptUnsafe()
@@ -126,7 +132,7 @@ export const makeEngine = Effect.fnUntraced(function*(
     idempotency: Idempotency | undefined
   ): Effect.fn.Return<ActivePass, StartError> {
     if (stopping) return yield* new EngineStopped({})
-    const askedAt = Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+    const askedAt = watch.now()
     const begun = yield* Effect.catchTag(
       store.begin({ meta, owner, ttl, maxAttempts: definition.maxAttempts, exclusive: true, idempotency }),
       "RunExists",
@@ -156,8 +162,11 @@ export const makeEngine = Effect.fnUntraced(function*(
     const { checkpoint, exhausted, lease } = begun
     const taken = yield* takeOver(definition, begun).pipe(
       // What cannot be read cannot be continued, but it can be given up.
-      Effect.catchTag("CheckpointUnreadable", (error) =>
-        exhausted ? Effect.succeed({ recorded: none, position: checkpoint.position, base: 0 }) : Effect.fail(error)),
+      Effect.catchTag(
+        "CheckpointUnreadable",
+        (error) =>
+          exhausted ? Effect.succeed({ recorded: none, position: checkpoint.position, base: 0 }) : Effect.fail(error)
+      ),
       Effect.tapError((error) => Effect.ignore(store.release(lease, error._tag)))
     )
     return yield* runPass(state, {
@@ -178,11 +187,11 @@ export const makeEngine = Effect.fnUntraced(function*(
   /** Waits for a pass of another process, and takes it over when that process dies. */
   const join = (
     busy: AgentBusy,
-    again: Effect.Effect<ActivePass, StartError>,
+    again: Effect.Effect<PassView, StartError>,
     millis: number = joinMillis.first
-  ): Effect.Effect<ActivePass, StartError> => {
+  ): Effect.Effect<PassView, StartError> => {
     const local = active.get(busy.runId)
-    if (local !== undefined) return Effect.succeed(joined(local))
+    if (local !== undefined) return Effect.succeed(local.joined)
     if (runs === undefined) return Effect.fail(busy)
     return runs.get(busy.runId).pipe(
       Effect.catchTag("RunNotFound", () => Effect.undefined),
@@ -200,7 +209,7 @@ export const makeEngine = Effect.fnUntraced(function*(
     heartbeat: Heartbeat<Name, W, E, R>,
     options: RunOptions
   ): Effect.Effect<Pass<W, E>, StartError, R> =>
-    Effect.suspend((): Effect.Effect<ActivePass, StartError> => {
+    Effect.suspend((): Effect.Effect<PassView, StartError> => {
       const { agent, key, onBusy, payload, ...who } = options
       if (!isAgentName(agent)) return Effect.fail(badName(agent))
       if (key !== undefined && !keyPattern.test(key)) return Effect.fail(badKey)
@@ -227,7 +236,10 @@ export const makeEngine = Effect.fnUntraced(function*(
     Effect.suspend(() => {
       stopping = true
       const passes = [...active.values()]
-      const all = Effect.forEach(passes, (pass) => Effect.exit(pass.report), { concurrency: "unbounded", discard: true })
+      const all = Effect.forEach(passes, (pass) => Effect.exit(pass.report), {
+        concurrency: "unbounded",
+        discard: true
+      })
       const interrupted = Effect.suspend(() =>
         Effect.forEach([...active.values()], (pass) => pass.interrupt, { concurrency: "unbounded", discard: true })
       )
@@ -239,6 +251,7 @@ export const makeEngine = Effect.fnUntraced(function*(
       drain(Duration.zero),
       Effect.sync(() => {
         for (const stop of [...background]) stop()
+        watch.close()
       })
     )
   )
@@ -247,16 +260,12 @@ export const makeEngine = Effect.fnUntraced(function*(
 
 const none: ReadonlyMap<string, Ended> = new Map()
 
-/** The same pass for another caller. */
-const joined = (pass: ActivePass): ActivePass => {
-  const view: ActivePass = Object.create(pass)
-  return Object.defineProperty(view, "origin", { value: "joined" })
-}
-
 const badName = (agent: string): InvalidInput =>
   new InvalidInput({
     field: "agent",
-    detail: `${JSON.stringify(agent.slice(0, 64))} is not 1 to 128 letters, digits, '.', '_' or '-', starting with a letter or a digit`
+    detail: `${
+      JSON.stringify(agent.slice(0, 64))
+    } is not 1 to 128 letters, digits, '.', '_' or '-', starting with a letter or a digit`
   })
 
 const badKey = new InvalidInput({ field: "key", detail: "use 1 to 255 visible ASCII characters" })

@@ -7,7 +7,7 @@ import type { CheckpointStore } from "../CheckpointStore.ts"
 import type { Lease } from "../Lease.ts"
 import { LeaseLost } from "../PassError.ts"
 import type { StoreError } from "../StoreError.ts"
-import { type Ended, encode } from "./outcome.ts"
+import { encode, type Ended } from "./outcome.ts"
 import type { Watch } from "./watch.ts"
 
 /** An outcome is written so long after it came, at the latest. */
@@ -57,7 +57,6 @@ export class Journal {
   add(ended: Ended, sync: boolean): void {
     this.pending.push(ended)
     if (sync) this.urgent = true
-    this.schedule()
   }
 
   /** Whether an outcome must be written before another step may start. */
@@ -79,7 +78,8 @@ export class Journal {
     return this.saving
   }
 
-  private schedule(): void {
+  /** Sees to it that what is pending is written in time. For passes that go on: one that ends now needs no timer. */
+  schedule(): void {
     if (this.closed || this.scheduled !== undefined || this.pending.length === 0) return
     // After a failure the store is asked less and less often, up to once a second.
     const millis = Math.min(1000, coalesceMillis * 2 ** this.failures)

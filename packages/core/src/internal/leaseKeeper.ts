@@ -67,16 +67,19 @@ export class LeaseKeeper {
     let wake = this.renewing ? Infinity : this.nextRenewal
     for (const { deadline } of this.held.values()) wake = Math.min(wake, deadline)
     const sleep = Effect.sleep(Math.max(1, Math.ceil(wake - this.setup.now())))
-    return Effect.andThen(sleep, Effect.suspend(() => {
-      const now = this.setup.now()
-      for (const [runId, held] of this.held) {
-        if (held.deadline > now) continue
-        this.held.delete(runId)
-        held.onLost()
-      }
-      if (now >= this.nextRenewal && !this.renewing && this.held.size > 0) this.renew(now)
-      return this.tick
-    }))
+    return Effect.andThen(
+      sleep,
+      Effect.suspend(() => {
+        const now = this.setup.now()
+        for (const [runId, held] of this.held) {
+          if (held.deadline > now) continue
+          this.held.delete(runId)
+          held.onLost()
+        }
+        if (now >= this.nextRenewal && !this.renewing && this.held.size > 0) this.renew(now)
+        return this.tick
+      })
+    )
   })
 
   /** On a fiber of its own: a store that does not answer must not hold up the deadlines. */

@@ -93,6 +93,7 @@ const execute = (
     graceMillis: definition.graceMillis,
     onWarn: (warning) => active.emit({ _tag: "Warned", warning })
   }
+  const traced = isTraced(context)
   const journal = new Journal({
     store: state.store,
     lease,
@@ -111,7 +112,7 @@ const execute = (
     info,
     recorded: granted.recorded,
     journal,
-    traced: isTraced(context) ? traceStep(meta.runId, meta.agentName) : (_, body) => body,
+    traced: traced ? traceStep(meta.runId, meta.agentName) : (_, body) => body,
     contextOf: (step) => annotate(context, { [names.stepName]: step.name }),
     onStart: (step) => active.emit({ _tag: "StepStarted", step }),
     onEnd: ({ outcome }) => active.emit({ _tag: "StepEnded", outcome })
@@ -163,21 +164,24 @@ const execute = (
     Effect.matchCauseEffect(restore(steps), {
       onSuccess: conclude,
       onFailure: (cause) => Cause.hasInterruptsOnly(cause) ? interrupted : Effect.failCause(cause)
-    }).pipe(Effect.exit, Effect.flatMap((exit) => {
-      onOutcome(exit)
-      return exit
-    }))
+    }).pipe(
+      Effect.exit,
+      Effect.flatMap((exit) => {
+        onOutcome(exit)
+        return exit
+      })
+    )
   ).pipe(
     Effect.tap(logReport),
     Effect.ensuring(Effect.sync(() => watch.close()))
   )
-  const traced = tracePass({
+  if (!traced) return pass
+  return tracePass({
     [names.agentName]: meta.agentName,
     [names.runId]: meta.runId,
     [names.heartbeat]: definition.name,
     [names.attempt]: granted.attempts.length
-  }, Effect.map(pass, (report) => ({ report })))
-  return Effect.map(traced, ({ report }) => report)
+  }, pass)
 }
 
 /** A pass that is not continued once more: what it recorded, and an error that says so. */
@@ -206,29 +210,32 @@ const record = (
   run: AgentRun
 ): Effect.Effect<StoreError | undefined, LeaseLost> => {
   const { lease } = granted
-  const lost = Effect.fail(new LeaseLost({ runId: lease.runId }))
-  const settle = state.store.settle(lease, run).pipe(
-    // An earlier try may have gone through although its answer was lost: then the record is ours.
-    Effect.catchTag("Gone", () => {
-      if (state.runs === undefined) return lost
-      return state.runs.get(lease.runId).pipe(
-        Effect.catchTag("RunNotFound", () => lost),
-        Effect.flatMap((stored) =>
-          isSettled(stored) && stored.attempts.at(-1)?.fence === lease.fence ? Effect.void : lost
-        )
-      )
-    }),
-    Effect.catchTag("Fenced", () => lost),
-    Effect.retry({
+  const settle = state.store.settle(lease, run)
+  const lost = Effect.suspend(() => Effect.fail(new LeaseLost({ runId: lease.runId })))
+  /** An earlier try may have gone through although its answer was lost: then the record is ours. */
+  const confirm = Effect.suspend(() => {
+    if (state.runs === undefined) return lost
+    return Effect.flatMap(
+      Effect.catchTag(state.runs.get(lease.runId), "RunNotFound", () => lost),
+      (stored) => isSettled(stored) && stored.attempts.at(-1)?.fence === lease.fence ? Effect.void : lost
+    )
+  })
+  const settled = Effect.catch(settle, (error): Effect.Effect<void, LeaseLost | StoreError> => {
+    if (error._tag === "StoreError" && !error.isRetryable) return Effect.fail(error)
+    const again = Effect.catchTags(error._tag === "StoreError" ? settle : Effect.fail(error), {
+      Gone: () => confirm,
+      Fenced: () => lost
+    })
+    return Effect.retry(Effect.delay(again, "100 millis"), {
       times: 3,
       schedule: Schedule.exponential("100 millis"),
       while: (error) => error._tag === "StoreError" && error.isRetryable
-    }),
-    Effect.matchEffect({
-      onSuccess: () => Effect.undefined,
-      onFailure: (error) => error._tag === "StoreError" ? Effect.succeed(error) : Effect.fail(error)
     })
-  )
+  })
+  const answered = Effect.matchEffect(settled, {
+    onSuccess: () => Effect.undefined,
+    onFailure: (error) => error._tag === "StoreError" ? Effect.succeed(error) : Effect.fail(error)
+  })
   const saving = journal.close()
-  return saving === undefined ? settle : Effect.andThen(Effect.promise(() => saving), settle)
+  return saving === undefined ? answered : Effect.andThen(Effect.promise(() => saving), answered)
 }

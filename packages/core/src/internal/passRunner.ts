@@ -1,6 +1,5 @@
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
-import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
@@ -88,15 +87,11 @@ export class PassRunner {
     if (stop) this.halted = true
     const list = stop ? this.errors : this.warnings
     if (list.some(({ code }) => code === fault._tag)) return // once per pass
-    list.push(fromValue(severity, undefined, fault, this.now()))
+    list.push(fromValue(severity, undefined, fault, this.setup.info.watch.at()))
   }
 
   private get finished(): boolean {
     return this.first === this.ended.length
-  }
-
-  private now(): DateTime.Utc {
-    return DateTime.makeUnsafe(this.setup.info.watch.clock.currentTimeMillisUnsafe())
   }
 
   /** Ends and starts whatever can be ended or started now. */
@@ -109,12 +104,11 @@ export class PassRunner {
       if (step === undefined || this.ended[index] !== undefined || this.running.has(index)) continue
       const before = this.setup.recorded.get(step.name)
       if (before !== undefined && this.restore(step, index, before)) continue
-      const dependencies = step.dependencies.map((dependency) => this.ended[dependency])
-      if (this.halted || this.late !== undefined || dependencies.some(failed)) {
+      if (this.halted || this.late !== undefined || step.dependencies.some((other) => failed(this.ended[other]))) {
         this.end(step, index, skipped(step.name), false)
         continue
       }
-      if (dependencies.includes(undefined)) continue
+      if (step.dependencies.some((other) => this.ended[other] === undefined)) continue
       if (this.running.size >= concurrency) break
       if (this.setup.journal.mustFlush) {
         this.flush()
@@ -125,7 +119,10 @@ export class PassRunner {
     while (this.first < this.ended.length && this.ended[this.first] !== undefined) this.first++
     this.pumping = false
     if (this.finished && !this.flushing) this.done?.()
-    else if (this.running.size > 0) this.arm()
+    else if (this.running.size > 0) {
+      this.arm()
+      this.setup.journal.schedule()
+    }
   }
 
   private flush(): void {
@@ -153,15 +150,17 @@ export class PassRunner {
   private start(step: CompiledStep, index: number): void {
     const { contextOf, info, onStart, traced } = this.setup
     const run = new StepRun(step.name, info)
-    const startedAt = this.now()
+    const startedAt = this.setup.info.watch.at()
     const from = info.watch.now()
     let disarm: (() => void) | undefined
     onStart(step.name)
 
-    const input: Record<string, unknown> = {}
-    step.aliases.forEach(([alias], position) => {
-      input[alias] = this.results[step.dependencies[position] ?? -1]
-    })
+    let input = noInput
+    if (step.aliases.length > 0) {
+      input = Object.fromEntries(
+        step.aliases.map(([alias], position) => [alias, this.results[step.dependencies[position] ?? -1]])
+      )
+    }
     const launch = new Launch<unknown, unknown>(info.watch, info.graceMillis, (exit) => {
       disarm?.()
       this.running.delete(index)
@@ -183,7 +182,7 @@ export class PassRunner {
         result: run.encoded,
         warnings: run.warnings,
         errors: status.errors,
-        touched: run.touched,
+        touched: run.touched ?? [],
         droppedWarnings: run.droppedWarnings,
         droppedUrls: run.droppedUrls,
         restored: false
@@ -191,11 +190,10 @@ export class PassRunner {
       this.pump()
     })
     const body = Effect.scoped(accept(step, run, Effect.suspend(() => step.body(input))))
-    this.running.set(index, launch)
     launch.start(Context.add(contextOf(step), CurrentRun, run), traced(step, body))
-    if (!launch.ended && !step.timed) {
-      disarm = info.watch.after(this.setup.definition.stepMillis, () => launch.stop())
-    }
+    if (launch.ended) return
+    this.running.set(index, launch)
+    if (!step.timed) disarm = info.watch.after(this.setup.definition.stepMillis, () => launch.stop())
   }
 
   /** Decides what the exit of a step means, and records it in the run of the step. */
@@ -216,7 +214,7 @@ export class PassRunner {
       ? []
       : valuesOf(exit.cause, isEngineFault)
     const interrupted = values.length === 0 && exit !== undefined && Exit.isFailure(exit)
-    const at = this.now()
+    const at = this.setup.info.watch.at()
     if (interrupted) {
       return { errors: [fromValue("error", step.name, new StepInterrupted({ step: step.name }), at)] }
     }
@@ -225,7 +223,12 @@ export class PassRunner {
       if (step.critical) return { errors: values.map((value) => fromValue("error", step.name, value, at)) }
       for (const value of values) run.warn(value)
     }
-    const refused = this.conclude(step, index, run, values.length > 0 ? missing : exit && Exit.isSuccess(exit) ? exit.value : missing)
+    const refused = this.conclude(
+      step,
+      index,
+      run,
+      values.length > 0 ? missing : exit && Exit.isSuccess(exit) ? exit.value : missing
+    )
     return { errors: refused === undefined ? [] : [fromValue("error", step.name, refused, at)] }
   }
 
@@ -264,7 +267,7 @@ export class PassRunner {
     this.disarm ??= info.watch.after(Math.max(0, this.deadline - info.watch.now()), () => {
       const millis = definition.deadlineMillis
       this.late = (stillRunning) => new DeadlineExceeded({ millis, stillRunning })
-      this.errors.push(fromValue("error", undefined, this.late(false), this.now()))
+      this.errors.push(fromValue("error", undefined, this.late(false), this.setup.info.watch.at()))
       for (const launch of [...this.running.values()]) launch.stop()
       this.pump()
     })
@@ -285,6 +288,8 @@ export class PassRunner {
     })
   }
 }
+
+const noInput: Record<string, unknown> = {}
 
 const failed = (ended: Ended | undefined): boolean =>
   ended !== undefined && (ended.outcome.status === "error" || ended.outcome.status === "skipped")

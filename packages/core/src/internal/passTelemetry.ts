@@ -51,7 +51,12 @@ export class Meters {
   }
 
   /** Counts a settled pass; steps that an earlier attempt ran were counted there. */
-  settled(report: AnyReport, restored: (index: number) => boolean, millis: number, context: Context.Context<never>): void {
+  settled(
+    report: AnyReport,
+    restored: (index: number) => boolean,
+    millis: number,
+    context: Context.Context<never>
+  ): void {
     const at = DateTime.toEpochMillis(report.finishedAt) / 1000
     this.runs(report.status).updateUnsafe(1, context)
     this.lastRun(report.status).updateUnsafe(at, context)
@@ -67,46 +72,47 @@ export class Meters {
   }
 }
 
-/** Without a tracing backend nobody could see the span of a step: it is not made then. */
+/** Without a tracing backend nobody could see a span: none is made then. */
 export const isTraced = (context: Context.Context<never>): boolean =>
   Context.get(context, Tracer.Tracer) !== Tracer.nativeTracer
 
 /** A span per step. What a best-effort step fails with is a warning, so its span does not end with an error. */
-export const traceStep = (runId: RunId, agentName: AgentName) =>
-(step: CompiledStep, body: Effect.Effect<unknown, unknown>): Effect.Effect<unknown, unknown> => {
-  const options = {
-    attributes: { [names.agentName]: agentName, [names.runId]: runId, [names.stepName]: step.name }
+export const traceStep =
+  (runId: RunId, agentName: AgentName) =>
+  (step: CompiledStep, body: Effect.Effect<unknown, unknown>): Effect.Effect<unknown, unknown> => {
+    const options = {
+      attributes: { [names.agentName]: agentName, [names.runId]: runId, [names.stepName]: step.name }
+    }
+    return step.critical
+      ? Effect.withSpan(body, names.step, options)
+      : Effect.flatMap(Effect.withSpan(Effect.exit(body), names.step, options), (exit) => exit)
   }
-  return step.critical
-    ? Effect.withSpan(body, names.step, options)
-    : Effect.flatMap(Effect.withSpan(Effect.exit(body), names.step, options), (exit) => exit)
-}
 
 /** A span per pass, with status error when the report has it. */
-export const tracePass = <A extends { readonly report: AnyReport }, E>(
+export const tracePass = <E>(
   attributes: Record<string, unknown>,
-  pass: Effect.Effect<A, E>
-): Effect.Effect<A, E> =>
+  pass: Effect.Effect<AnyReport, E>
+): Effect.Effect<AnyReport, E> =>
   Effect.catchIf(
     Effect.useSpan(names.run, { attributes }, (span) =>
       Effect.withParentSpan(
-        Effect.flatMap(pass, (ended) => {
-          span.attribute(names.runStatus, ended.report.status)
-          return ended.report.status === "error" ? Effect.fail(new EndedWithError(ended)) : Effect.succeed(ended)
+        Effect.flatMap(pass, (report) => {
+          span.attribute(names.runStatus, report.status)
+          return report.status === "error" ? Effect.fail(new EndedWithError(report)) : Effect.succeed(report)
         }),
         span
       )),
-    (error): error is EndedWithError<A> => error instanceof EndedWithError,
-    (error) => Effect.succeed(error.ended)
+    (error): error is EndedWithError => error instanceof EndedWithError,
+    (error) => Effect.succeed(error.report)
   )
 
 /** Only for the span: the exit that a backend sees. */
-class EndedWithError<A extends { readonly report: AnyReport }> extends Error {
+class EndedWithError extends Error {
   override readonly name = "EndedWithError"
-  readonly ended: A
-  constructor(ended: A) {
-    super(ended.report.summary)
-    this.ended = ended
+  readonly report: AnyReport
+  constructor(report: AnyReport) {
+    super(report.summary)
+    this.report = report
   }
 }
 
@@ -126,4 +132,3 @@ export const logReport = (report: AnyReport): Effect.Effect<void> => {
   if (report.status === "ok") return Effect.logDebug(text)
   return report.status === "warning" ? Effect.logInfo(text) : Effect.logError(text)
 }
-

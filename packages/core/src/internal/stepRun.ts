@@ -1,9 +1,8 @@
 import * as Context from "effect/Context"
-import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
+import type { Json } from "effect/Schema"
 import type { AgentName } from "../AgentName.ts"
 import type { RunId } from "../RunId.ts"
-import type { Json } from "effect/Schema"
 import { fromValue, type Live } from "./diagnose.ts"
 import type { Watch } from "./watch.ts"
 
@@ -26,7 +25,7 @@ export interface PassInfo {
 /** Mutable state of one running step: the live object behind `Step.Current`. */
 export class StepRun {
   readonly warnings: Array<Live> = []
-  readonly touched = new Set<string>()
+  touched: Set<string> | undefined = undefined
   droppedWarnings = 0
   droppedUrls = 0
   attempt = 1
@@ -61,8 +60,7 @@ export class StepRun {
       this.droppedWarnings++
       return
     }
-    const at = DateTime.makeUnsafe(this.pass.watch.clock.currentTimeMillisUnsafe())
-    const diagnostic = fromValue("warning", this.step, value, at)
+    const diagnostic = fromValue("warning", this.step, value, this.pass.watch.at())
     this.warnings.push(diagnostic)
     this.pass.onWarn(diagnostic)
   }
@@ -71,9 +69,10 @@ export class StepRun {
     if (this.sealed) return
     const parsed = URL.parse(url)
     if (parsed === null || (parsed.protocol !== "http:" && parsed.protocol !== "https:")) return
-    if (parsed.href.length > maxUrlLength || this.touched.has(parsed.href)) return
-    if (this.touched.size >= maxPerPass) this.droppedUrls++
-    else this.touched.add(parsed.href)
+    const touched = this.touched ??= new Set()
+    if (parsed.href.length > maxUrlLength || touched.has(parsed.href)) return
+    if (touched.size >= maxPerPass) this.droppedUrls++
+    else touched.add(parsed.href)
   }
 
   /** How many warnings there are before a step's first try. */

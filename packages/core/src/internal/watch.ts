@@ -1,5 +1,6 @@
 import type * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 
@@ -12,6 +13,8 @@ export class Watch {
   private sleeper: Fiber.Fiber<void> | undefined
   private armed = Infinity
   private closed = false
+  private millis = 0
+  private instant: DateTime.Utc | undefined
   readonly clock: Clock.Clock
   private readonly context: Context.Context<never>
 
@@ -23,6 +26,16 @@ export class Watch {
   /** Monotonic milliseconds. */
   now(): number {
     return Number(this.clock.monotonicTimeNanosUnsafe()) / 1e6
+  }
+
+  /** The wall clock. Steps that end at once share one instant: making it costs as much as running them. */
+  at(): DateTime.Utc {
+    const millis = this.clock.currentTimeMillisUnsafe()
+    if (millis !== this.millis || this.instant === undefined) {
+      this.millis = millis
+      this.instant = DateTime.makeUnsafe(millis)
+    }
+    return this.instant
   }
 
   /** Calls `fire` after so many milliseconds unless the returned function is called first. */

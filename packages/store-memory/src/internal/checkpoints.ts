@@ -1,8 +1,26 @@
 import type { Attempt } from "@everbeat/core/AgentRun"
-import type { BeginInput, CheckpointStore, ClaimFilter, Delta, InterruptedFilter, PageRequest, Replayed, Resumed } from "@everbeat/core/CheckpointStore"
+import type {
+  BeginInput,
+  CheckpointStore,
+  ClaimFilter,
+  Delta,
+  InterruptedFilter,
+  PageRequest,
+  Replayed,
+  Resumed
+} from "@everbeat/core/CheckpointStore"
 import type { Lease } from "@everbeat/core/Lease"
 import type { RunId } from "@everbeat/core/RunId"
-import { AgentBusy, Conflict, Fenced, Gone, KeyMismatch, LeaseHeld, RunExists, RunNotFound } from "@everbeat/core/StoreError"
+import {
+  AgentBusy,
+  Conflict,
+  Fenced,
+  Gone,
+  KeyMismatch,
+  LeaseHeld,
+  RunExists,
+  RunNotFound
+} from "@everbeat/core/StoreError"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

@@ -71,8 +71,7 @@ export const make = (state: State.State, now: Effect.Effect<number>): RunStore["
         return run === undefined ? Effect.fail(new RunNotFound({ runId })) : Effect.succeed(run)
       }),
     list: (filter = {}, page: PageRequest = {}) =>
-      Effect.map(now, (now) =>
-        State.paginate(newest(filter, now, page.cursor), (run) => run.runId, () => true, page)),
+      Effect.map(now, (now) => State.paginate(newest(filter, now, page.cursor), (run) => run.runId, () => true, page)),
     prune,
     erase: (who) =>
       Effect.sync(() => {

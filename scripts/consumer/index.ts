@@ -1,0 +1,39 @@
+import { Heartbeat, HeartbeatEngine, RunStore, Step } from "@everbeat/core"
+import * as CoreStep from "@everbeat/core/Step"
+import { MemoryStore } from "@everbeat/store-memory"
+import { Effect, Layer, Schema } from "effect"
+
+class Unowned extends Schema.TaggedError<Unowned>()("Unowned", { count: Schema.Int }) {}
+
+const count = Step.make("count", { result: Schema.Int }, () =>
+  Effect.gen(function*() {
+    yield* Step.touch("https://example.com/issues/1")
+    yield* Step.warn(new Unowned({ count: 2 }))
+    return 3
+  }))
+const double = CoreStep.make(
+  "double",
+  { after: { count }, result: Schema.Int },
+  ({ count }) => Effect.succeed(count * 2)
+)
+const dispatch = Heartbeat.make("dispatch", [count, double])
+
+const program = Effect.gen(function*() {
+  const report = yield* Heartbeat.run(dispatch, { agent: "triage", key: "1" })
+  const replayed = yield* Heartbeat.run(dispatch, { agent: "triage", key: "1" })
+  const run = yield* Effect.flatMap(RunStore.RunStore, (runs) => runs.get(report.runId))
+  return { report, replayed, run }
+}).pipe(Effect.provide(HeartbeatEngine.layer.pipe(Layer.provideMerge(MemoryStore.layer))))
+
+const { replayed, report, run } = await Effect.runPromise(program)
+
+// The channels are in the types: a code that no step can raise does not compile.
+const unowned = report.warnings.filter((warning) => warning.code === "Unowned").map(({ value }) => value?.count)
+const wrong: Array<string> = []
+if (report.status !== "warning" || unowned[0] !== 2) wrong.push("the report")
+if (report.touchedIssueUrls[0] !== "https://example.com/issues/1") wrong.push("the touched issues")
+if (replayed.origin !== "replayed" || replayed.runId !== report.runId) wrong.push("the replay")
+if (run.status !== "warning") wrong.push("the record")
+if (wrong.length > 0) throw new Error(`wrong: ${wrong.join(", ")}: ${JSON.stringify({ report, replayed, run })}`)
+
+console.log(report.summary)
