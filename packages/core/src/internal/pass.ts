@@ -94,6 +94,7 @@ const execute = (
     onWarn: (warning) => active.emit({ _tag: "Warned", warning })
   }
   const traced = isTraced(context)
+  let stepContext = context
   const journal = new Journal({
     store: state.store,
     lease,
@@ -113,7 +114,7 @@ const execute = (
     recorded: granted.recorded,
     journal,
     traced: traced ? traceStep(meta.runId, meta.agentName) : (_, body) => body,
-    contextOf: (step) => annotate(context, { [names.stepName]: step.name }),
+    contextOf: (step) => annotate(stepContext, { [names.stepName]: step.name }),
     onStart: (step) => active.emit({ _tag: "StepStarted", step }),
     onEnd: ({ outcome }) => active.emit({ _tag: "StepEnded", outcome })
   })
@@ -181,7 +182,10 @@ const execute = (
     [names.runId]: meta.runId,
     [names.heartbeat]: definition.name,
     [names.attempt]: granted.attempts.length
-  }, pass)
+  }, Effect.withFiber<AnyReport, EndError>((fiber) => {
+    stepContext = fiber.context // with the span of the pass as parent
+    return pass
+  }))
 }
 
 /** A pass that is not continued once more: what it recorded, and an error that says so. */
