@@ -16,6 +16,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Checkpoints from "./internal/checkpoints.ts"
 import * as Runs from "./internal/runs.ts"
+import { SettledQueue } from "./internal/settledQueue.ts"
 import * as State from "./internal/state.ts"
 
 /**
@@ -61,17 +62,9 @@ export const make = (options: Options = {}): Effect.Effect<{
     const monotonicMillis = (clock: Clock.Clock) => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
     const origin = clock.currentTimeMillisUnsafe() - monotonicMillis(clock)
     const now = Effect.map(Clock.Clock, (clock) => origin + monotonicMillis(clock))
-    const evict = (now: number): void => {
-      if (state.runs.size <= maxRuns) return
-      // Insertion order is the order of settling. A few at a time: a burst with keys must not cost a scan each.
-      let tries = 16
-      for (const run of state.runs.values()) {
-        if (state.runs.size <= maxRuns || tries-- === 0) return
-        if (!Runs.holdsKey(run, now)) State.removeRun(state, run)
-      }
-    }
+    const settled = new SettledQueue(state, maxRuns)
     return {
-      checkpoints: Checkpoints.make(state, now, evict),
+      checkpoints: Checkpoints.make(state, now, (run, now) => settled.add(run, now)),
       runs: Runs.make(state, now)
     }
   })

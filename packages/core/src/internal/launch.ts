@@ -28,7 +28,11 @@ export class Launch<A, E> {
   }
 
   start(context: Context.Context<never>, effect: Effect.Effect<A, E>): void {
-    const fiber = Effect.runForkWith(context)(effect)
+    this.adopt(Effect.runForkWith(context)(effect))
+  }
+
+  /** Takes over an effect that runs already. */
+  adopt(fiber: Fiber.Fiber<A, E>): void {
     const exit = fiber.pollUnsafe()
     if (exit !== undefined) return this.end(exit)
     this.fiber = fiber
@@ -65,20 +69,18 @@ export const limit = <A, E, E2>(
   onLimit: (stillRunning: boolean) => E2
 ): Effect.Effect<A, E | E2> =>
   Effect.withFiber<A, E | E2>((parent) => {
-    let early: Effect.Effect<A, E | E2> | undefined
-    let resume = (result: Effect.Effect<A, E | E2>): void => {
-      early = result
-    }
-    let disarm = (): void => {}
-    const launch = new Launch<A, E>(watch, graceMillis, (exit) => {
-      disarm()
-      resume(exit === undefined || launch.stopped ? Effect.fail(onLimit(exit === undefined)) : exit)
-    })
-    launch.start(parent.context, effect)
-    if (early !== undefined) return early
+    const child = Effect.runForkWith(parent.context)(effect)
+    const exit = child.pollUnsafe()
+    if (exit !== undefined) return exit // nothing to limit: no timer, no callback
     return Effect.callback<A, E | E2>((done) => {
-      resume = done
-      disarm = watch.after(millis, () => launch.stop())
+      let resume = done
+      let disarm = (): void => {}
+      const launch = new Launch<A, E>(watch, graceMillis, (exit) => {
+        disarm()
+        resume(exit === undefined || launch.stopped ? Effect.fail(onLimit(exit === undefined)) : exit)
+      })
+      launch.adopt(child)
+      if (!launch.ended) disarm = watch.after(millis, () => launch.stop())
       return Effect.callback<void>((stopped) => { // the caller itself is interrupted
         resume = () => stopped(Effect.void)
         disarm()

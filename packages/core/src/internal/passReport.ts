@@ -22,13 +22,16 @@ const plural = (count: number, word: string): string => `${count} ${word}${count
 
 /** `4 steps: 2 ok, 1 warning, 1 skipped; 3 issues touched`. Deterministic. */
 const summarise = (steps: ReadonlyArray<StepOutcome>, touched: number): string => {
-  const counts = statuses.flatMap((status) => {
-    const count = steps.filter((step) => step.status === status).length
-    return count === 0 ? [] : [`${count} ${status}`]
-  })
-  return `${plural(steps.length, "step")}: ${counts.join(", ")}${
-    touched === 0 ? "" : `; ${plural(touched, "issue")} touched`
-  }`
+  const counts = { ok: 0, warning: 0, error: 0, skipped: 0 }
+  for (const { status } of steps) counts[status]++
+  let text = `${plural(steps.length, "step")}:`
+  let separator = " "
+  for (const status of statuses) {
+    if (counts[status] === 0) continue
+    text += `${separator}${counts[status]} ${status}`
+    separator = ", "
+  }
+  return touched === 0 ? text : `${text}; ${plural(touched, "issue")} touched`
 }
 
 /** Errors first: when both do not fit, warnings are counted instead of shown. */

@@ -1,4 +1,4 @@
-import type { Attempt } from "@everbeat/core/AgentRun"
+import type { AgentRun, Attempt } from "@everbeat/core/AgentRun"
 import type {
   BeginInput,
   CheckpointStore,
@@ -28,11 +28,11 @@ import * as State from "./state.ts"
 
 type Service = CheckpointStore["Service"]
 
-/** `now` is the store's clock; `evict` is called after a run was recorded. */
+/** `now` is the store's clock; `onSettled` is called after a run was recorded. */
 export const make = (
   state: State.State,
   now: Effect.Effect<number>,
-  evict: (now: number) => void
+  onSettled: (run: AgentRun, now: number) => void
 ): Service => {
   /** One transition: nothing else runs between its reads and its writes. */
   const transition = <A, E>(f: (now: number) => Effect.Effect<A, E>): Effect.Effect<A, E> => Effect.flatMap(now, f)
@@ -216,7 +216,7 @@ export const make = (
       guarded(lease, (head, now) => {
         State.removeHead(state, head)
         state.runs.set(run.runId, run)
-        evict(now)
+        onSettled(run, now)
         return Effect.void
       }),
     release: (lease, reason) =>
