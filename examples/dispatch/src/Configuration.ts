@@ -1,0 +1,74 @@
+import { AgentName } from "@everbeat/core"
+import { Config, Effect, Option, Redacted, Schema } from "effect"
+import { RepositoryName } from "./Issue.ts"
+
+/** Something in the environment that Dispatch cannot start with. */
+export class ConfigurationRefused extends Schema.TaggedError<ConfigurationRefused>()("ConfigurationRefused", {
+  variable: Schema.String,
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `${this.variable}: ${this.reason}`
+  }
+}
+
+/** What Dispatch reads from its environment. */
+export interface Configuration {
+  readonly port: number
+  /** The agent that each token belongs to. */
+  readonly tokens: ReadonlyArray<{ readonly agent: AgentName.AgentName; readonly token: Redacted.Redacted }>
+  /** The forge to sync with; the bundled one if there is none. */
+  readonly forgeUrl: Option.Option<string>
+  /** The repositories to look after; those of the bundled forge if there are none. */
+  readonly repositories: Option.Option<ReadonlyArray<string>>
+  readonly store: "memory"
+}
+
+const refuse = (variable: string, reason: string) => Effect.fail(new ConfigurationRefused({ variable, reason }))
+
+const parts = (text: string): ReadonlyArray<string> =>
+  text.split(",").map((part) => part.trim()).filter((part) => part !== "")
+
+/** The variables, each checked with a message that says how it must look. Tokens appear in no message. */
+export const load = Effect.gen(function*() {
+  const port = yield* Config.port("PORT").pipe(Config.withDefault(4100))
+  const tokenList = yield* Config.redacted("DISPATCH_AGENT_TOKENS").pipe(
+    Config.withDefault(Redacted.make("triage=demo-token"))
+  )
+  const forgeUrl = yield* Config.option(Config.nonEmptyString("FORGE_URL"))
+  const repositoryList = yield* Config.option(Config.nonEmptyString("FORGE_REPOS"))
+  const store = yield* Config.string("EVERBEAT_STORE").pipe(Config.withDefault("memory"))
+
+  const tokens = yield* Effect.forEach(parts(Redacted.value(tokenList)), (entry, index) => {
+    const [agent = "", ...rest] = entry.split("=")
+    const token = rest.join("=")
+    return AgentName.isAgentName(agent) && token !== ""
+      ? Effect.succeed({ agent, token: Redacted.make(token) })
+      : refuse("DISPATCH_AGENT_TOKENS", `entry ${index + 1} must have the form agent=token`)
+  })
+  if (tokens.length === 0) {
+    return yield* refuse("DISPATCH_AGENT_TOKENS", "at least one entry of the form agent=token is needed")
+  }
+
+  if (Option.isSome(forgeUrl) && !/^https?:\/\//.test(forgeUrl.value)) {
+    return yield* refuse("FORGE_URL", "must be an http or https URL")
+  }
+  const repositories = Option.map(repositoryList, parts)
+  if (Option.isSome(repositories)) {
+    const wrong = repositories.value.find((name) => !Schema.is(RepositoryName)(name))
+    if (wrong !== undefined) return yield* refuse("FORGE_REPOS", `'${wrong}' does not have the form owner/name`)
+  }
+  if (Option.isSome(forgeUrl) && Option.isNone(repositories)) {
+    return yield* refuse("FORGE_REPOS", "name the repositories to look after at FORGE_URL: owner/name,owner/name")
+  }
+  if (store !== "memory") {
+    const scheme = store.split(":")[0] ?? ""
+    return yield* refuse(
+      "EVERBEAT_STORE",
+      ["postgres", "postgresql", "redis", "rediss"].includes(scheme)
+        ? `this build has no ${scheme} store yet; use memory`
+        : "must be memory"
+    )
+  }
+  return { port, tokens, forgeUrl, repositories, store } satisfies Configuration
+})
