@@ -158,9 +158,9 @@ export interface Pass<out W, out E> {
   readonly runId: Report<W, E>["runId"]
   readonly origin: Report<W, E>["origin"]
   /** Waits for the report. Interrupting the wait does not touch the pass. */
-  readonly report: Effect.Effect<Report<W, E>, EndError | StartError>
+  readonly report: Effect.Effect<Report<W, E>, EndError>
   /** All events of the pass so far (the newest 1,024 of them), then the live ones. */
-  readonly events: Stream.Stream<PassEvent<W, E>, EndError | StartError>
+  readonly events: Stream.Stream<PassEvent<W, E>, EndError>
   /** Interrupts the pass, stores what it has and releases its lease. */
   readonly interrupt: Effect.Effect<void>
 }

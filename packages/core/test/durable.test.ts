@@ -338,6 +338,38 @@ it.layer(stores)("a store in trouble", (it) => {
       }
     }))
 
+  it.effect("what was stored although its answer was lost is not stored twice", () =>
+    Effect.gen(function*() {
+      const wire = new Wire()
+      let lose = true
+      wire.after = (done) => {
+        if (done !== "save" || !lose) return Effect.void
+        lose = false
+        return Effect.fail(unavailable(done))
+      }
+      const steps = [150, 150, 1000].map((millis, index) => Step.make("abc".charAt(index), Effect.sleep(millis)))
+      const heartbeat = Heartbeat.make("t", steps as ReadonlyArray<AnyStep>)
+      const pass = yield* withEngine(yield* engineOver(wire))(Heartbeat.start(heartbeat, { agent: "prefix" }))
+      const store = yield* CheckpointStore.CheckpointStore
+      yield* TestClock.adjust("260 millis") // the save of a is lost; b ended meanwhile
+      yield* TestClock.adjust("200 millis") // asked again, with both
+      const checkpoint = yield* store.load(pass.runId)
+      assert.deepStrictEqual(checkpoint.messages.map((row) => JSON.parse(row).name), ["a", "b"])
+      assert.strictEqual(checkpoint.iteration, 2)
+      yield* TestClock.adjust("1 second")
+      const report = yield* pass.report
+      assert.deepStrictEqual([report.status, report.recorded], ["ok", true])
+    }))
+
+  it.effect("a store that throws is a store that fails", () =>
+    Effect.gen(function*() {
+      const wire = new Wire()
+      wire.before = () => Effect.die(new Error("driver bug"))
+      const error = yield* Effect.flip(withEngine(yield* engineOver(wire))(Heartbeat.run(beat(), { agent: "throws" })))
+      assert(error._tag === "StoreError")
+      assert.strictEqual(error.reason, "unknown")
+    }))
+
   it.effect("failing at settle: the report says that it was not recorded, and the next heartbeat settles it", () =>
     Effect.gen(function*() {
       const wire = new Wire()

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
-import type { EndError, StartError } from "../PassError.ts"
+import type { EndError } from "../PassError.ts"
 import type { AnyReport, PassEvent } from "../Report.ts"
 import type { RunId } from "../RunId.ts"
 import type { Live } from "./diagnose.ts"
@@ -14,9 +14,9 @@ export type AnyEvent =
   | { readonly _tag: "Warned"; readonly warning: Live }
   | { readonly _tag: "PassEnded"; readonly report: AnyReport }
 
-export type PassExit = Exit.Exit<AnyReport, EndError | StartError>
+export type PassExit = Exit.Exit<AnyReport, EndError>
 
-type EventQueue = Queue.Queue<AnyEvent, EndError | StartError | Cause.Done>
+type EventQueue = Queue.Queue<AnyEvent, EndError | Cause.Done>
 
 /** Events that a late reader gets to see. */
 const replay = 1024
@@ -67,17 +67,17 @@ export class ActivePass {
     this.waiters.clear()
   }
 
-  get report(): Effect.Effect<AnyReport, EndError | StartError> {
+  get report(): Effect.Effect<AnyReport, EndError> {
     return Effect.suspend(() => {
       if (this.exit !== undefined) return this.exit
-      return Effect.callback<AnyReport, EndError | StartError>((resume) => {
+      return Effect.callback<AnyReport, EndError>((resume) => {
         this.waiters.add(resume)
         return Effect.sync(() => this.waiters.delete(resume))
       })
     })
   }
 
-  get events(): Stream.Stream<AnyEvent, EndError | StartError> {
+  get events(): Stream.Stream<AnyEvent, EndError> {
     return Stream.callback(
       (queue) =>
         Effect.suspend(() => {

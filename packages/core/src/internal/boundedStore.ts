@@ -1,4 +1,4 @@
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import type { CheckpointStore } from "../CheckpointStore.ts"
 import type { RunStore } from "../RunStore.ts"
 import { StoreError } from "../StoreError.ts"
@@ -9,11 +9,18 @@ type Bound = <A, E>(operation: string, effect: Effect.Effect<A, E>) => Effect.Ef
 
 /**
  * A store that does not answer must hold up nobody: an operation without an
- * answer ends as a `StoreError` with reason `timeout`, its outcome unknown.
+ * answer ends as a `StoreError` with reason `timeout`, its outcome unknown. A
+ * store that throws is one that fails.
  */
 const bound = (watch: Watch, millis: number): Bound => (operation, effect) =>
-  limit(watch, effect, millis, 0, () =>
-    new StoreError({ operation, reason: "timeout", detail: `no answer within ${millis} ms` }))
+  limit(
+    watch,
+    Effect.catchDefect(effect, (cause) =>
+      Effect.fail(new StoreError({ operation, reason: "unknown", detail: "the store threw", cause }))),
+    millis,
+    0,
+    () => new StoreError({ operation, reason: "timeout", detail: `no answer within ${millis} ms` })
+  )
 
 /** The operations that the engine calls, bounded. */
 export const boundCheckpoints = (

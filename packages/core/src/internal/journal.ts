@@ -64,9 +64,9 @@ export class Journal {
     return this.urgent
   }
 
-  /** Writes what is pending now, with retries. Never rejects: what went wrong was reported to the setup. */
+  /** Writes what is pending now; urgent outcomes with retries. Never rejects: what went wrong was reported to the setup. */
   flush(): Promise<void> {
-    return (this.saving ??= this.write(3).finally(() => {
+    return (this.saving ??= this.write().finally(() => {
       this.saving = undefined
     }))
   }
@@ -85,11 +85,7 @@ export class Journal {
     const millis = Math.min(1000, coalesceMillis * 2 ** this.failures)
     const cancel = this.setup.watch.after(millis, () => {
       this.scheduled = undefined
-      if (this.saving === undefined) {
-        this.saving = this.write(1).finally(() => {
-          this.saving = undefined
-        })
-      }
+      void this.flush()
     })
     this.scheduled = () => {
       this.scheduled = undefined
@@ -97,14 +93,14 @@ export class Journal {
     }
   }
 
-  private async write(tries: number): Promise<void> {
+  private async write(): Promise<void> {
     this.scheduled?.()
     while (this.pending.length > 0 && !this.closed) {
       const batch = this.pending
       const urgent = this.urgent
       this.pending = []
       this.urgent = false
-      const exit = await Effect.runPromiseExitWith(this.setup.context)(this.save(batch, tries))
+      const exit = await Effect.runPromiseExitWith(this.setup.context)(this.save(batch, urgent ? 3 : 1))
       if (Exit.isSuccess(exit)) {
         this.failures = 0
         continue
@@ -124,39 +120,51 @@ export class Journal {
 
   private save(batch: ReadonlyArray<Ended>, tries: number): Effect.Effect<void, StoreError | LeaseLost> {
     const { base, lease, store, ttl } = this.setup
+    const lost = Effect.suspend(() => Effect.fail(new LeaseLost({ runId: lease.runId })))
     const rows = batch.map(encode)
-    const position = this.position
-    const next = position + rows.length
-    const lost = Effect.fail(new LeaseLost({ runId: lease.runId }))
-    return store.save(lease, {
-      position,
-      rows,
-      segments: [[base, next]],
-      iteration: this.count + rows.length,
-      ttl
-    }).pipe(
-      Effect.map((saved) => saved.cancelRequested),
-      // An earlier try of this save may have gone through although its answer was lost: then the rows are there.
-      Effect.catchTag("Conflict", () =>
-        store.load(lease.runId).pipe(
-          Effect.catchTag("RunNotFound", () => lost),
-          Effect.flatMap((stored) => {
-            const tail = stored.messages.slice(-rows.length)
-            const mine = stored.position === next && rows.every((row, index) => tail[index] === row)
-            return mine ? Effect.succeed(stored.cancelRequested) : lost
-          })
-        )),
-      Effect.catchTags({ Fenced: () => lost, Gone: () => lost }),
-      Effect.retry({
+
+    /** Takes note of rows that the store has. */
+    const stored = (count: number): void => {
+      rows.splice(0, count)
+      this.position += count
+      this.count += count
+    }
+    /**
+     * The save does not start at the next free row. An earlier one, whose answer was lost, has gone through: then the
+     * rows there are the first of ours, and only the rest is to be written.
+     */
+    const compare = Effect.flatMap(
+      Effect.catchTag(store.load(lease.runId), "RunNotFound", () => lost),
+      ({ cancelRequested, messages, position }) => {
+        const count = position - this.position
+        const mine = count > 0 && count <= rows.length &&
+          messages.slice(-count).every((row, index) => row === rows[index])
+        if (!mine) return lost
+        stored(count)
+        return rows.length === 0 ? Effect.succeed({ cancelRequested }) : Effect.suspend(() => write)
+      }
+    )
+    const write: Effect.Effect<{ readonly cancelRequested: boolean }, StoreError | LeaseLost> = Effect.suspend(() =>
+      store.save(lease, {
+        position: this.position,
+        rows: [...rows],
+        segments: [[base, this.position + rows.length]],
+        iteration: this.count + rows.length,
+        ttl
+      })
+    ).pipe(
+      Effect.tap(() => Effect.sync(() => stored(rows.length))),
+      Effect.catchTags({ Conflict: () => compare, Fenced: () => lost, Gone: () => lost })
+    )
+    return Effect.map(
+      Effect.retry(write, {
         times: tries - 1,
         schedule: Schedule.exponential("50 millis"),
         while: (error) => error._tag === "StoreError" && error.isRetryable
       }),
-      Effect.map((cancel) => {
-        this.position = next
-        this.count += rows.length
-        if (cancel) this.setup.onCancel()
-      })
+      ({ cancelRequested }) => {
+        if (cancelRequested) this.setup.onCancel()
+      }
     )
   }
 }

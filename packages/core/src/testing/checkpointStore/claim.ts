@@ -1,0 +1,212 @@
+/**
+ * Cases of claiming one run and of handing it over.
+ *
+ * @since 0.1.0
+ */
+import { assert } from "@effect/vitest"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { CheckpointStore } from "../../CheckpointStore.ts"
+import { type Case, check, StoreTime } from "../Conformance.ts"
+import * as Fixtures from "../internal/fixtures.ts"
+
+/**
+ * What holds when a lease is claimed, expires or is released.
+ *
+ * @category testing
+ * @since 0.1.0
+ */
+export const cases: ReadonlyArray<Case> = [
+  check(
+    "refuses to claim a run with a live lease",
+    Effect.gen(function*() {
+      const store = yield* CheckpointStore
+      const { runId } = yield* Fixtures.started()
+      const error = yield* Fixtures.refused(Fixtures.takeOver(runId), "LeaseHeld")
+
+      assert.strictEqual(error.runId, runId)
+      assert.isAbove(error.retryAfterMillis, 0)
+      assert.isAtMost(error.retryAfterMillis, Duration.toMillis(Fixtures.longTtl))
+      assert.lengthOf((yield* store.load(runId)).attempts, 1)
+    })
+  ),
+  check(
+    "refuses the owner of a live lease as well",
+    Effect.gen(function*() {
+      const store = yield* CheckpointStore
+      const { lease, runId } = yield* Fixtures.started()
+
+      yield* Fixtures.refused(store.claim(runId, lease.owner, Fixtures.longTtl), "LeaseHeld")
+    })
+  ),
+  check(
+    "does not know a run that never was",
+    Effect.gen(function*() {
+      const store = yield* CheckpointStore
+      const { meta } = yield* Fixtures.inputOf()
+
+      assert.strictEqual((yield* Fixtures.refused(Fixtures.takeOver(meta.runId), "RunNotFound")).runId, meta.runId)
+      yield* Fixtures.refused(store.load(meta.runId), "RunNotFound")
+      yield* Fixtures.refused(store.requestCancel(meta.runId), "RunNotFound")
+    })
+  ),
+  check(
+    "claims a run whose lease has expired, with its checkpoint",
+    Effect.gen(function*() {
+      const store = yield* CheckpointStore
+      const { shortTtl } = yield* StoreTime
+      const run = yield* Fixtures.started({ idempotency: Fixtures.idempotency("key") })
+      yield* store.save(run.lease, Fixtures.append(0, ["a", "b"], { phase: "code", notes: "n", ttl: shortTtl }))
+      yield* Fixtures.untilExpired
+      const owner = yield* Fixtures.freshOwner
+      const claimed = yield* store.claim(run.runId, owner, Fixtures.longTtl)
+
+      assert.strictEqual(claimed._tag, "Resumed")
+      assert.strictEqual(claimed.lease.runId, run.runId)
+      assert.strictEqual(claimed.lease.owner, owner)
+      assert.isAbove(claimed.lease.fence, run.lease.fence)
+      assert.isFalse(claimed.exhausted)
+      assert.deepStrictEqual(claimed.idempotency, Fixtures.idempotency("key"))
+      assert.deepStrictEqual(claimed.checkpoint.messages, ["a", "b"])
+      assert.strictEqual(claimed.checkpoint.phase, "code")
+      assert.strictEqual(claimed.checkpoint.notes, "n")
+      Fixtures.assertSameMeta(claimed.checkpoint, run.meta)
+      yield* Fixtures.refused(Fixtures.takeOver(run.runId), "LeaseHeld")
+    })
+  ),
+  check(
+    "gives the claimed lease the life that was asked for",
+    Effect.gen(function*() {
+      const store = yield* CheckpointStore
+      const { shortTtl } = yield* StoreTime
+      const { runId } = yield* Fixtures.handedOver()
+      yield* store.claim(runId, yield* Fixtures.freshOwner, shortTtl)
+      yield* Fixtures.untilExpired
+
+      assert.strictEqual((yield* Fixtures.takeOver(runId)).checkpoint.attempts.length, 3)
+    })
+  ),
+  check(
+    "says that an attempt expired, and when",
+    Effect.gen(function*() {
+      const store = yield* CheckpointStore
+      const { runId } = yield* Fixtures.expired()
+      const { leaseUntil } = yield* store.load(runId)
+      const { checkpoint } = yield* Fixtures.takeOver(runId)
+
+      for (const { attempts } of [checkpoint, yield* store.load(runId)]) {
+        assert.lengthOf(attempts, 2)
+        assert.strictEqual(attempts[0]?.end, "expired")
+        assert.strictEqual(attempts[0]?.endedAt?.epochMilliseconds, leaseUntil.epochMilliseconds)
+        assert.isFalse(attempts[0] !== undefined && "reason" in attempts[0])
+        assert.isFalse(attempts[1] !== undefined && ("end" in attempts[1] || "endedAt" in attempts[1]))
+      }
+    })
+  ),
+  check(
+    "hands a released run over at once",
+    Effect.gen(function*() {
+      const store = yield* CheckpointStore
+      const { lease, runId } = yield* Fixtures.started()
+      yield* store.save(lease, Fixtures.append(0, ["a"]))
+      yield* store.release(lease)
+      assert.strictEqual((yield* store.load(runId)).status, "interrupted")
+      const next = yield* Fixtures.takeOver(runId)
+
+      assert.isAbove(next.lease.fence, lease.fence)
+      assert.deepStrictEqual(next.checkpoint.messages, ["a"])
+    })
+  ),
+  check(
+    "says that an attempt was released, and why",
+    Effect.gen(function*() {
+      const store = yield* CheckpointStore
+      const { lease, runId } = yield* Fixtures.started()
+      const reason = "shutdown: \u0000 \ud83d 🚀 'x' \"y\""
+      yield* store.release(lease, reason)
+      const second = yield* Fixtures.takeOver(runId)
+      yield* store.release(second.lease)
+      const { checkpoint } = yield* Fixtures.takeOver(runId)
+
+      assert.deepStrictEqual(
+        checkpoint.attempts.map(({ end, number }) => ({ end, number })),
+        [{ end: "released", number: 1 }, { end: "released", number: 2 }, { end: undefined, number: 3 }]
+      )
+      assert.strictEqual(checkpoint.attempts[0]?.reason, reason)
+      assert.isDefined(checkpoint.attempts[0]?.endedAt)
+      assert.isFalse(checkpoint.attempts[1] !== undefined && "reason" in checkpoint.attempts[1])
+    })
+  ),
+  check(
+    "forgets a release when its owner goes on after all",
+    Effect.gen(function*() {
+      const store = yield* CheckpointStore
+      const { shortTtl } = yield* StoreTime
+      const { lease, runId } = yield* Fixtures.handedOver()
+      yield* store.save(lease, Fixtures.append(0, ["a"], { ttl: shortTtl }))
+      yield* Fixtures.untilExpired
+      const { checkpoint } = yield* Fixtures.takeOver(runId)
+
+      assert.strictEqual(checkpoint.attempts[0]?.end, "expired")
+    })
+  ),
+  check(
+    "lets the last owner release a run whose lease has expired",
+    Effect.gen(function*() {
+      const store = yield* CheckpointStore
+      const { lease, runId } = yield* Fixtures.expired()
+      yield* store.release(lease, "late")
+
+      assert.strictEqual((yield* Fixtures.takeOver(runId)).checkpoint.attempts[0]?.end, "released")
+    })
+  ),
+  check(
+    "raises the fence with every claim",
+    Effect.gen(function*() {
+      const store = yield* CheckpointStore
+      const { lease, runId } = yield* Fixtures.started({ maxAttempts: 100 })
+      const fences = [lease.fence]
+      let held = lease
+      for (let round = 0; round < 5; round++) {
+        yield* store.release(held)
+        held = (yield* Fixtures.takeOver(runId)).lease
+        fences.push(held.fence)
+      }
+      const { attempts } = yield* store.load(runId)
+
+      assert.deepStrictEqual(fences, [...new Set(fences)].toSorted((a, b) => a - b))
+      assert.deepStrictEqual(attempts.map(({ fence }) => fence), fences)
+      assert.deepStrictEqual(attempts.map(({ number }) => number), [1, 2, 3, 4, 5, 6])
+    })
+  ),
+  check(
+    "reads a run without claiming it",
+    Effect.gen(function*() {
+      const store = yield* CheckpointStore
+      const { lease, runId } = yield* Fixtures.handedOver()
+      yield* store.load(runId)
+      const { attempts, status } = yield* store.load(runId)
+
+      assert.lengthOf(attempts, 1)
+      assert.strictEqual(status, "interrupted")
+      yield* store.save(lease, Fixtures.append(0, ["still mine"]))
+    })
+  ),
+  check(
+    "lets exactly one of many concurrent claims win",
+    Effect.gen(function*() {
+      const store = yield* CheckpointStore
+      const { runId } = yield* Fixtures.handedOver()
+      const results = yield* Fixtures.race(Array.from({ length: 16 }, () => Fixtures.takeOver(runId)))
+
+      assert.deepStrictEqual(Fixtures.tagsOf(results, ({ _tag }) => _tag), [
+        ...Array.from({ length: 15 }, () => "LeaseHeld"),
+        "Resumed"
+      ])
+      const { attempts } = yield* store.load(runId)
+      const winner = results.find((result) => result._tag === "Success")
+      assert.lengthOf(attempts, 2)
+      assert.strictEqual(attempts[1]?.owner, winner?._tag === "Success" ? winner.success.lease.owner : undefined)
+    })
+  )
+]

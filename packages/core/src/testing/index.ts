@@ -1,0 +1,8 @@
+/**
+ * Conformance kits for stores.
+ *
+ * @since 0.1.0
+ */
+export * as CheckpointStoreTest from "./CheckpointStoreTest.ts"
+export * as Conformance from "./Conformance.ts"
+export * as RunStoreTest from "./RunStoreTest.ts"
