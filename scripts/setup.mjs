@@ -34,7 +34,12 @@ const run = (command, args, front) =>
       env: { ...process.env, PATH: path(front) },
       shell: process.platform === "win32"
     })
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal))
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
+      process.on(signal, () => {
+        // A terminal signals the command itself: told twice, it would stop without its shutdown.
+        if (signal === "SIGTERM" || process.stdin.isTTY !== true) child.kill(signal)
+      })
+    }
     child.on("error", reject)
     child.on("exit", (code, signal) => resolve(code ?? (signal === "SIGINT" ? 130 : 143)))
   })
@@ -45,7 +50,8 @@ const installedByHand = () => {
   if (hidden === undefined || !existsSync(join(bin, "node"))) return false
   const installed = JSON.parse(hidden).packages
   return Object.entries(JSON.parse(lock.toString()).packages).every(([name, entry]) =>
-    !name.includes("node_modules/") || (installed[name] === undefined ? entry.optional === true : installed[name].version === entry.version)
+    !name.includes("node_modules/") ||
+    (installed[name] === undefined ? entry.optional === true : installed[name].version === entry.version)
   )
 }
 

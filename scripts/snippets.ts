@@ -3,8 +3,8 @@
  *
  * Every `ts` fence of the Markdown files and of the JSDoc comments becomes a
  * module of its own under `.snippets/`, with the code on the lines it has in
- * the documentation. The comment of `expression // => value` becomes an
- * assertion. A fence marked `ts no-run` is only type-checked.
+ * the documentation. The comment of `expression // => value`, on the same line or
+ * on the next one, becomes an assertion. A fence marked `ts no-run` is only type-checked.
  */
 import { spawnSync } from "node:child_process"
 import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -27,7 +27,9 @@ const sources = ["packages/*/src/**/*.ts"]
 const fencesOf = (file: string): ReadonlyArray<Fence> => {
   const found: Array<Fence> = []
   const prefix = file.endsWith(".ts") ? /^[ \t]*\*[ \t]?/ : /^$/
-  let open: { mark: string; indent: string; language: string; marker: string; line: number; code: Array<string> } | undefined
+  let open:
+    | { mark: string; indent: string; language: string; marker: string; line: number; code: Array<string> }
+    | undefined
   for (const [index, raw] of readFileSync(join(root, file), "utf8").split("\n").entries()) {
     if (file.endsWith(".ts") && !prefix.test(raw)) {
       open = undefined
@@ -35,7 +37,8 @@ const fencesOf = (file: string): ReadonlyArray<Fence> => {
     }
     const text = raw.replace(prefix, "")
     if (open === undefined) {
-      const [, indent = "", mark, language = "", marker = ""] = /^([ \t]*)(`{3,})([^\s`]*)[ \t]*([^`]*)$/.exec(text) ?? []
+      const [, indent = "", mark, language = "", marker = ""] = /^([ \t]*)(`{3,})([^\s`]*)[ \t]*([^`]*)$/.exec(text) ??
+        []
       if (mark !== undefined) open = { mark, indent, language, marker: marker.trim(), line: index + 1, code: [] }
     } else if (text.trim() === open.mark) {
       if (open.language === "ts") found.push({ ...open, file, code: open.code.join("\n") })
@@ -59,7 +62,7 @@ const withAssertions = (code: string, name: string): string => {
     const expected = /^\s*=> (.+)$/s.exec(comment.value)?.[1]?.trim()
     if (comment.type !== "Line" || expected === undefined) continue
     const statement = statements.findLast(({ end }) =>
-      end <= comment.start && /^[ \t;]*$/.test(code.slice(end, comment.start))
+      end <= comment.start && /^[ \t;]*\n?[ \t]*$/.test(code.slice(end, comment.start))
     )
     if (statement === undefined) throw new SyntaxError(`${name}: nothing before "// => ${expected}" to compare with it`)
     edits.push({ at: comment.start, remove: comment.end - comment.start, insert: "" })
@@ -68,7 +71,9 @@ const withAssertions = (code: string, name: string): string => {
       edits.push({ at: start, remove: 0, insert: "$expect(" }, { at: end, remove: 0, insert: `).toEqual(${expected})` })
     } else {
       const [declared] = statement["declarations"] as ReadonlyArray<{ readonly id: Node }>
-      if (declared?.id.type !== "Identifier") throw new SyntaxError(`${name}: "// => ${expected}" needs one plain variable`)
+      if (declared?.id.type !== "Identifier") {
+        throw new SyntaxError(`${name}: "// => ${expected}" needs one plain variable`)
+      }
       const variable = String(declared.id["name"])
       edits.push({ at: statement.end, remove: 0, insert: `; $expect(${variable}).toEqual(${expected})` })
     }
@@ -112,10 +117,19 @@ const files = globSync([...markdown, ...sources], {
 const fences = files.flatMap(fencesOf)
 
 rmSync(outDir, { recursive: true, force: true })
-for (const fence of fences) write(fence)
+const wrong = fences.flatMap((fence) => {
+  try {
+    write(fence)
+    return []
+  } catch (error) {
+    return [error instanceof SyntaxError ? error.message : String(error)]
+  }
+})
 
 console.log(`${fences.length} snippets in ${new Set(fences.map(({ file }) => file)).size} of ${files.length} files`)
+for (const message of wrong) console.error(message)
+if (wrong.length > 0) process.exitCode = 1
 if (fences.length > 0) {
   step("tsc", ["-p", "tsconfig.snippets.json"])
-  if (fences.some(({ marker }) => marker === "")) step("vitest", ["run"])
+  if (fences.some(({ marker }) => marker === "")) step("vitest", ["run", "--silent=passed-only"])
 }

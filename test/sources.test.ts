@@ -30,7 +30,12 @@ describe("the published text", () => {
     }
   )
 
-  it.for(["POST /api/agents/triage/heartbeat", "https://example.com/home/page", "packages/core/tmp/x", "../../README.md"])(
+  it.for([
+    "POST /api/agents/triage/heartbeat",
+    "https://example.com/home/page",
+    "packages/core/tmp/x",
+    "../../README.md"
+  ])(
     "has a check that allows %j",
     (text) => {
       expect(namesMachinePath("docs/guides/page.md", text)).toBe(false)

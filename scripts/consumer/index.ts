@@ -1,5 +1,6 @@
 import { Heartbeat, HeartbeatEngine, RunStore, Step } from "@everbeat/core"
 import * as CoreStep from "@everbeat/core/Step"
+import { AgentAuth, HeartbeatHandler } from "@everbeat/http"
 import { MemoryStore } from "@everbeat/store-memory"
 import { Effect, Layer, Schema } from "effect"
 
@@ -18,12 +19,14 @@ const double = CoreStep.make(
 )
 const dispatch = Heartbeat.make("dispatch", [count, double])
 
+const layer = HeartbeatEngine.layer.pipe(Layer.provideMerge(MemoryStore.layer))
+
 const program = Effect.gen(function*() {
   const report = yield* Heartbeat.run(dispatch, { agent: "triage", key: "1" })
   const replayed = yield* Heartbeat.run(dispatch, { agent: "triage", key: "1" })
   const run = yield* Effect.flatMap(RunStore.RunStore, (runs) => runs.get(report.runId))
   return { report, replayed, run }
-}).pipe(Effect.provide(HeartbeatEngine.layer.pipe(Layer.provideMerge(MemoryStore.layer))))
+}).pipe(Effect.provide(layer))
 
 const { replayed, report, run } = await Effect.runPromise(program)
 
@@ -34,6 +37,21 @@ if (report.status !== "warning" || unowned[0] !== 2) wrong.push("the report")
 if (report.touchedIssueUrls[0] !== "https://example.com/issues/1") wrong.push("the touched issues")
 if (replayed.origin !== "replayed" || replayed.runId !== report.runId) wrong.push("the replay")
 if (run.status !== "warning") wrong.push("the record")
+
+const handler = HeartbeatHandler.make({
+  heartbeats: { triage: dispatch },
+  auth: AgentAuth.make(() => Effect.succeed({ agentName: "triage", tokenId: "triage-1" })),
+  layer
+})
+const response = await handler.fetch(
+  new Request("http://localhost/api/agents/triage/heartbeat", {
+    method: "POST",
+    headers: { authorization: "Bearer secret" }
+  })
+)
+await handler.dispose()
+if (response.status !== 200 || response.headers.get("everbeat-status") !== "warning") wrong.push("the response")
+
 if (wrong.length > 0) throw new Error(`wrong: ${wrong.join(", ")}: ${JSON.stringify({ report, replayed, run })}`)
 
 console.log(report.summary)

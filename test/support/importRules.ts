@@ -12,21 +12,21 @@ const allowed: Record<string, ReadonlyArray<string>> = {
 }
 
 /** What only the conformance kits may import. */
-const testTools = ["vitest", "@effect/vitest"]
+const testTools = new Set(["vitest", "@effect/vitest"])
 
 const nameOf = (specifier: string): string => specifier.split("/").slice(0, specifier.startsWith("@") ? 2 : 1).join("/")
 
 const wrongRelative = (file: string, target: string, inTesting: boolean): string | undefined => {
   const [, source = ""] = /^(packages\/[^/]+\/src\/)/.exec(file) ?? []
   if (!target.startsWith(source)) return "leaves the sources of its package"
-  if (!/\.ts$/.test(target)) return "has no .ts extension"
+  if (!target.endsWith(".ts")) return "has no .ts extension"
   if (!inTesting && target.startsWith(`${source}testing/`)) return "imports the test kit into production code"
-  return /\/index\.ts$/.test(target) && !/\/index\.ts$/.test(file) ? "imports a barrel" : undefined
+  return target.endsWith("/index.ts") && !file.endsWith("/index.ts") ? "imports a barrel" : undefined
 }
 
 const wrongPackage = (specifier: string, pkg: string, inTesting: boolean): string | undefined => {
   const name = nameOf(specifier)
-  if (testTools.includes(name)) return inTesting ? undefined : "imports a test runner into production code"
+  if (testTools.has(name)) return inTesting ? undefined : "imports a test runner into production code"
   const known = ["effect", `@everbeat/${pkg}`, ...(allowed[pkg] ?? ["@everbeat/core"])]
   if (!known.includes(name)) return `may import ${known.join(", ")} only`
   if (name === `@everbeat/${pkg}`) return "imports itself by name"
@@ -57,7 +57,8 @@ export const reaches = (file: string, code: string): ReadonlyArray<string> => {
     if (inPackages && /^(?:examples|bench)\/|^@everbeat\/example/.test(target)) {
       return [`${file}: "${specifier}" reaches into the examples or the benchmarks`]
     }
-    return (target.startsWith("packages/") && !target.startsWith(own)) || /^@everbeat\/[^/]+\/internal(?:\/|$)/.test(target)
+    return (target.startsWith("packages/") && !target.startsWith(own)) ||
+        /^@everbeat\/[^/]+\/internal(?:\/|$)/.test(target)
       ? [`${file}: "${specifier}" reaches into another package`]
       : []
   })

@@ -31,13 +31,13 @@ const parts = (text: string): ReadonlyArray<string> =>
 
 /** The variables, each checked with a message that says how it must look. Tokens appear in no message. */
 export const load = Effect.gen(function*() {
-  const port = yield* Config.port("PORT").pipe(Config.withDefault(4100))
-  const tokenList = yield* Config.redacted("DISPATCH_AGENT_TOKENS").pipe(
+  const port = yield* Config.Port("PORT").pipe(Config.withDefault(4100))
+  const tokenList = yield* Config.Redacted("DISPATCH_AGENT_TOKENS").pipe(
     Config.withDefault(Redacted.make("triage=demo-token"))
   )
-  const forgeUrl = yield* Config.option(Config.nonEmptyString("FORGE_URL"))
-  const repositoryList = yield* Config.option(Config.nonEmptyString("FORGE_REPOS"))
-  const store = yield* Config.string("EVERBEAT_STORE").pipe(Config.withDefault("memory"))
+  const forgeUrl = yield* Config.option(Config.NonEmptyString("FORGE_URL"))
+  const repositoryList = yield* Config.option(Config.NonEmptyString("FORGE_REPOS"))
+  const store = yield* Config.String("EVERBEAT_STORE").pipe(Config.withDefault("memory"))
 
   const tokens = yield* Effect.forEach(parts(Redacted.value(tokenList)), (entry, index) => {
     const [agent = "", ...rest] = entry.split("=")
