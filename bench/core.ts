@@ -80,7 +80,12 @@ const measure = Effect.fnUntraced(function*(kind: (typeof kinds)[number]) {
     heartbeats.push(ours)
     timeouts.push(timeout)
   }
-  return { ...kind, heartbeat: median(heartbeats), timeout: median(timeouts), ratio: median(timeouts) / median(heartbeats) }
+  return {
+    ...kind,
+    heartbeat: median(heartbeats),
+    timeout: median(timeouts),
+    ratio: median(timeouts) / median(heartbeats)
+  }
 })
 
 const services = Layer.mergeAll(
@@ -89,7 +94,8 @@ const services = Layer.mergeAll(
 )
 const results = await Effect.runPromise(Effect.provide(Effect.forEach(kinds, measure), services))
 
-const worst = (async: boolean) => Math.max(...results.filter((result) => result.async === async).map(({ ratio }) => ratio))
+const worst = (async: boolean) =>
+  Math.max(...results.filter((result) => result.async === async).map(({ ratio }) => ratio))
 const round = (value: number) => Math.round(value * 100) / 100
 const summary = {
   stepsPerSecondMemory: Math.round(Math.min(...results.filter((result) => !result.async).map((r) => r.heartbeat))),

@@ -18,22 +18,26 @@ export class Repositories extends Context.Service<Repositories, ReadonlyArray<st
  * Pulls the issues of every repository. A repository that fails is a warning, the others still sync. They sync side by
  * side, but what they report is in the order of the repositories.
  */
-export const syncIssues = Step.make("sync-issues", { result: Schema.Array(RepositorySync) }, () =>
-  Effect.gen(function*() {
-    const repositories = yield* Repositories
-    const sync = yield* IssueSync
-    const results = yield* Effect.forEach(
-      repositories,
-      (repository) => Effect.result(sync.syncRepository(repository)),
-      { concurrency: 4 }
-    )
-    const synced: Array<RepositorySync> = []
-    for (const result of results) {
-      if (result._tag === "Success") synced.push(result.success)
-      else yield* Step.warn(result.failure)
-    }
-    return synced
-  }))
+export const syncIssues = Step.make(
+  "sync-issues",
+  { result: Schema.Array(RepositorySync) },
+  () =>
+    Effect.gen(function*() {
+      const repositories = yield* Repositories
+      const sync = yield* IssueSync
+      const results = yield* Effect.forEach(
+        repositories,
+        (repository) => Effect.result(sync.syncRepository(repository)),
+        { concurrency: 4 }
+      )
+      const synced: Array<RepositorySync> = []
+      for (const result of results) {
+        if (result._tag === "Success") synced.push(result.success)
+        else yield* Step.warn(result.failure)
+      }
+      return synced
+    })
+)
 
 /** Brings the tickets in line with what synced in this pass. Without it Dispatch would hand out stale work: critical. */
 export const reconcile = Step.make("reconcile", { after: { syncIssues } }, ({ syncIssues }) =>

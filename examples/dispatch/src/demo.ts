@@ -82,7 +82,10 @@ const play = Effect.gen(function*() {
   scene("1. A clean pass: 16 real issues of three repositories become tickets")
   const clean = yield* beat()
   show(clean)
-  expect("status ok, 16 issues touched", clean.body["status"] === "ok" && list(clean.body["touchedIssueUrls"]).length === 16)
+  expect(
+    "status ok, 16 issues touched",
+    clean.body["status"] === "ok" && list(clean.body["touchedIssueUrls"]).length === 16
+  )
   expect("exactly the fields of the contract", Object.keys(clean.body).toSorted().join() === fields.toSorted().join())
 
   scene("2. The forge limits requests for one repository; in another an issue was opened")

@@ -307,7 +307,7 @@ export const runOrFail = <Name extends string, W, E, R>(
       if (value === undefined) return Cause.makeFailReason(new RecordedFailure({ diagnostic }))
       return value instanceof Defect
         ? Cause.makeDieReason(value.cause)
-        : Cause.makeFailReason<Critical<E>>(value as E | Exclude<Fault, Defect>)
+        : Cause.makeFailReason<Critical<E>>(value)
     })))
   })
 

@@ -1,5 +1,5 @@
-import { Heartbeat, Step } from "@everbeat/core"
 import { assert, it } from "@effect/vitest"
+import { Heartbeat, Step } from "@everbeat/core"
 import { Cause, Effect, Exit, Schema } from "effect"
 import { type AnyStep, Bad, codes, layer, Low, pass, statuses } from "./support.ts"
 
@@ -104,9 +104,12 @@ it.layer(layer)("the two channels", (it) => {
   it.effect("a defect is an error; self-interruption is an error even under bestEffort", () =>
     Effect.gen(function*() {
       const report = yield* pass([
-        Step.make("die", Effect.sync(() => {
-          throw new TypeError("bug")
-        })),
+        Step.make(
+          "die",
+          Effect.sync(() => {
+            throw new TypeError("bug")
+          })
+        ),
         Step.make("thrown", {}, () => {
           throw new RangeError("outside")
         }),
@@ -161,7 +164,10 @@ it.layer(layer)("the two channels", (it) => {
       )
       assert.strictEqual(report.errors.length, 1)
       assert.strictEqual(report.warnings.length, 999 + 1)
-      assert.strictEqual(report.warnings.at(-1)?.message, "4801 more diagnostics and 4800 more touched URLs did not fit into the report.")
+      assert.strictEqual(
+        report.warnings.at(-1)?.message,
+        "4801 more diagnostics and 4800 more touched URLs did not fit into the report."
+      )
       const bytes = (text: string | undefined) => new TextEncoder().encode(text ?? "").length
       for (const { code, hint, message, url } of report.warnings) {
         assert.isAtMost(bytes(code) + bytes(hint) + bytes(message) + bytes(url), 2048)
@@ -195,7 +201,8 @@ it.layer(layer)("the two channels", (it) => {
     const b = Step.make("b", { after: { a } }, () => Effect.void)
     const cyclic = Step.make("a", { after: { b } }, () => Effect.void)
     const self = Step.make("a", { after: { a } }, () => Effect.void)
-    const build = (steps: ReadonlyArray<AnyStep>, options?: Heartbeat.Options) => () => Heartbeat.make("t", steps, options)
+    const build = (steps: ReadonlyArray<AnyStep>, options?: Heartbeat.Options) => () =>
+      Heartbeat.make("t", steps, options)
     assert.throws(build([b, a] as ReadonlyArray<AnyStep>), "Heartbeat 't': list 'a' before 'b', which runs after it")
     assert.throws(build([a, a]), "Heartbeat 't': 'a' is listed twice")
     assert.throws(build([b] as ReadonlyArray<AnyStep>), "Heartbeat 't': 'b' runs after 'a', which is not listed")

@@ -1,5 +1,5 @@
-import { AgentName, Diagnostic, RunId } from "@everbeat/core"
 import { assert, describe, it } from "@effect/vitest"
+import { AgentName, Diagnostic, RunId } from "@everbeat/core"
 import { Data, DateTime, Schema } from "effect"
 import { clip, fromValue } from "../src/internal/diagnose.ts"
 import { Bad, Low } from "./support.ts"
@@ -34,11 +34,15 @@ describe("diagnostics of what steps raise", () => {
     assert.deepStrictEqual(of(undefined), { code: "Unknown", message: "Unknown" })
     assert.deepStrictEqual(of(null), { code: "Unknown", message: "null" })
     assert.deepStrictEqual(of(7), { code: "Unknown", message: "7" })
-    const hostile = { _tag: "Hostile", get message(): string {
-      throw new Error("no")
-    }, get hint(): string {
-      throw new Error("no")
-    } }
+    const hostile = {
+      _tag: "Hostile",
+      get message(): string {
+        throw new Error("no")
+      },
+      get hint(): string {
+        throw new Error("no")
+      }
+    }
     assert.strictEqual(of(hostile).code, "Hostile")
     const cyclic: { _tag: string; self?: unknown } = { _tag: "Cyclic" }
     cyclic.self = cyclic
@@ -49,12 +53,17 @@ describe("diagnostics of what steps raise", () => {
     assert.strictEqual(of(new TypeError("TypeError: TypeError: x")).message, "x")
     const diagnostic = fromValue("error", "sync", { _tag: "E", message: "sync: failed" }, at)
     assert.strictEqual(Diagnostic.render(diagnostic), "sync: failed")
-    assert.strictEqual(Diagnostic.render(fromValue("error", "sync", new Bad({ why: "x" }), at)), "sync: It is x (Repair it)")
+    assert.strictEqual(
+      Diagnostic.render(fromValue("error", "sync", new Bad({ why: "x" }), at)),
+      "sync: It is x (Repair it)"
+    )
     assert.strictEqual(Diagnostic.render(fromValue("error", undefined, "whole pass", at)), "whole pass")
   })
 
   it("keeps only http and https URLs", () => {
-    for (const url of ["javascript:alert(1)", "file:///etc/passwd", "x", "https://", `https://x.dev/${"a".repeat(400)}`]) {
+    for (
+      const url of ["javascript:alert(1)", "file:///etc/passwd", "x", "https://", `https://x.dev/${"a".repeat(400)}`]
+    ) {
       assert.isUndefined(of({ _tag: "E", url }).url, url)
     }
   })

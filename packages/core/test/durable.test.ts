@@ -1,8 +1,20 @@
-import { AgentRun, CheckpointStore, Heartbeat, RunStore, Step } from "@everbeat/core"
 import { assert, it } from "@effect/vitest"
+import { AgentRun, CheckpointStore, Heartbeat, RunStore, Step } from "@everbeat/core"
 import { Deferred, Effect, Fiber, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import { type AnyStep, Bad, codes, engineOver, Low, runsOf, statuses, stores, unavailable, Wire, withEngine } from "./support.ts"
+import {
+  type AnyStep,
+  Bad,
+  codes,
+  engineOver,
+  Low,
+  runsOf,
+  statuses,
+  stores,
+  unavailable,
+  Wire,
+  withEngine
+} from "./support.ts"
 
 /** Lets the engine behind this wire go silent, as a killed process would: nothing it sends arrives any more. */
 const kill = (wire: Wire) => {
@@ -20,13 +32,17 @@ const fiveSteps = (log: Array<string>, durability: "sync" | "coalesce") =>
 it.layer(stores)("durable passes", (it) => {
   it.effect("a fast pass costs two statements, and six when every step is sync", () =>
     Effect.gen(function*() {
-      for (const [durability, expected] of [
-        ["coalesce", ["begin", "settle"]],
-        ["sync", ["begin", "save", "save", "save", "save", "settle"]]
-      ] as const) {
+      for (
+        const [durability, expected] of [
+          ["coalesce", ["begin", "settle"]],
+          ["sync", ["begin", "save", "save", "save", "save", "settle"]]
+        ] as const
+      ) {
         const wire = new Wire()
         const engine = yield* engineOver(wire)
-        const report = yield* withEngine(engine)(Heartbeat.run(fiveSteps([], durability), { agent: `cost-${durability}` }))
+        const report = yield* withEngine(engine)(
+          Heartbeat.run(fiveSteps([], durability), { agent: `cost-${durability}` })
+        )
         assert.strictEqual(report.status, "ok")
         assert.deepStrictEqual(wire.log, [...expected])
       }
@@ -65,7 +81,11 @@ it.layer(stores)("durable passes", (it) => {
           yield* Step.warn(new Low({ n: 1 }))
           return { at: new Date(5), big: 12n }
         }))
-      const soft = Step.make("soft", { result: Schema.Finite, durability: "sync" }, () => Effect.fail(new Bad({ why: "x" })))
+      const soft = Step.make(
+        "soft",
+        { result: Schema.Finite, durability: "sync" },
+        () => Effect.fail(new Bad({ why: "x" }))
+      )
         .pipe(Step.bestEffort)
       const b = Step.make("b", { after: { a, soft } }, ({ a, soft }) =>
         Effect.gen(function*() {
@@ -110,8 +130,7 @@ it.layer(stores)("durable passes", (it) => {
       // A killed process does not run steps either.
       let dead = false
       const steps = (log: Array<string>): ReadonlyArray<AnyStep> => {
-        const act = (name: string) =>
-          Effect.suspend(() => dead ? Effect.never : Effect.sync(() => void log.push(name)))
+        const act = (name: string) => Effect.suspend(() => dead ? Effect.never : Effect.sync(() => void log.push(name)))
         const a = Step.make("a", { result: Schema.Int, durability: "sync" }, () => Effect.as(act("a"), 1))
         const b = Step.make("b", { after: { a }, durability: "sync" }, ({ a }) =>
           Effect.gen(function*() {
@@ -119,8 +138,11 @@ it.layer(stores)("durable passes", (it) => {
             yield* Step.warn(new Low({ n: a }))
             yield* Step.touch("https://x.dev/b")
           }))
-        const c = Step.make("c", { durability: "sync" }, () =>
-          Effect.andThen(act("c"), Effect.fail(new Bad({ why: "c" }))))
+        const c = Step.make(
+          "c",
+          { durability: "sync" },
+          () => Effect.andThen(act("c"), Effect.fail(new Bad({ why: "c" })))
+        )
         const d = Step.make("d", { after: { c } }, () => Effect.void)
         return [a, b, c, d, Step.make("e", { durability: "sync" }, () => act("e"))] as ReadonlyArray<AnyStep>
       }
@@ -229,12 +251,18 @@ it.layer(stores)("durable passes", (it) => {
 
   it.effect("a checkpoint of a newer version is left untouched", () =>
     Effect.gen(function*() {
-      const heartbeat = Heartbeat.make("v", [Step.make("a", { durability: "sync" }, () => Effect.void), Step.make("hang", Effect.never)])
+      const heartbeat = Heartbeat.make("v", [
+        Step.make("a", { durability: "sync" }, () => Effect.void),
+        Step.make("hang", Effect.never)
+      ])
       const store = yield* CheckpointStore.CheckpointStore
       const newer = {
         ...store,
         save: (lease: Parameters<typeof store.save>[0], delta: Parameters<typeof store.save>[1]) =>
-          store.save(lease, { ...delta, rows: delta.rows.map((row) => JSON.stringify({ ...JSON.parse(row), format: 2 })) })
+          store.save(lease, {
+            ...delta,
+            rows: delta.rows.map((row) => JSON.stringify({ ...JSON.parse(row), format: 2 }))
+          })
       }
       const future = yield* engineOver().pipe(Effect.provideService(CheckpointStore.CheckpointStore, newer))
       const pass = yield* withEngine(future)(Heartbeat.start(heartbeat, { agent: "newer" }))
@@ -310,7 +338,9 @@ it.layer(stores)("a store in trouble", (it) => {
       wire.before = (operation) => operation === "save" ? Effect.fail(unavailable(operation)) : Effect.void
       const steps = [Step.make("a", { durability: "sync" }, () => Effect.void), Step.make("b", Effect.void)]
       const heartbeat = Heartbeat.make("t", steps as ReadonlyArray<AnyStep>, { onStoreFailure: "stop" })
-      const fiber = yield* Effect.forkChild(withEngine(yield* engineOver(wire))(Heartbeat.run(heartbeat, { agent: "s" })))
+      const fiber = yield* Effect.forkChild(
+        withEngine(yield* engineOver(wire))(Heartbeat.run(heartbeat, { agent: "s" }))
+      )
       yield* TestClock.adjust("10 seconds")
       const report = yield* Fiber.join(fiber)
       assert.deepStrictEqual(statuses(report), ["a:ok", "b:skipped"])
@@ -375,7 +405,9 @@ it.layer(stores)("a store in trouble", (it) => {
       const wire = new Wire()
       wire.before = (operation) => operation === "settle" ? Effect.fail(unavailable(operation)) : Effect.void
       const log: Array<string> = []
-      const fiber = yield* Effect.forkChild(withEngine(yield* engineOver(wire))(Heartbeat.run(beat(log), { agent: "e" })))
+      const fiber = yield* Effect.forkChild(
+        withEngine(yield* engineOver(wire))(Heartbeat.run(beat(log), { agent: "e" }))
+      )
       yield* TestClock.adjust("10 seconds")
       const report = yield* Fiber.join(fiber)
       assert.deepStrictEqual([report.status, report.recorded], ["error", false])
@@ -393,9 +425,13 @@ it.layer(stores)("a store in trouble", (it) => {
       const gate = yield* Deferred.make<void>()
       let interrupted = false
       const heartbeat = Heartbeat.make("t", [
-        Step.make("a", Effect.onInterrupt(Deferred.await(gate), () => Effect.sync(() => {
-          interrupted = true
-        })))
+        Step.make(
+          "a",
+          Effect.onInterrupt(Deferred.await(gate), () =>
+            Effect.sync(() => {
+              interrupted = true
+            }))
+        )
       ], { stepTimeout: "10 minutes", deadline: "10 minutes" })
       const frozen = yield* engineOver(wire)
       const first = yield* withEngine(frozen)(Heartbeat.start(heartbeat, { agent: "zombie" }))
@@ -429,6 +465,10 @@ it.layer(stores)("a store in trouble", (it) => {
       yield* Deferred.succeed(gate, undefined)
       for (const pass of passes) assert.strictEqual((yield* pass.report).status, "ok")
       yield* TestClock.adjust("95 seconds")
-      assert.strictEqual(wire.log.filter((operation) => operation === "renew").length, 9, "nothing to renew, no statement")
+      assert.strictEqual(
+        wire.log.filter((operation) => operation === "renew").length,
+        9,
+        "nothing to renew, no statement"
+      )
     }))
 })

@@ -1,5 +1,5 @@
-import { Heartbeat, Step } from "@everbeat/core"
 import { assert, it } from "@effect/vitest"
+import { Heartbeat, Step } from "@everbeat/core"
 import { Deferred, Effect, Fiber, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { type AnyStep, layer, Low } from "./support.ts"
@@ -33,13 +33,20 @@ it.layer(layer)("live progress", (it) => {
       const tags = (yield* Fiber.join(reader)).map((event) => event._tag)
       assert.deepStrictEqual(tags.slice(0, 3), ["PassStarted", "StepStarted", "StepEnded"])
       assert.strictEqual(tags.at(-1), "PassEnded")
-      assert.deepStrictEqual((yield* Stream.runCollect(pass.events)).map((event) => event._tag), tags, "also afterwards")
+      assert.deepStrictEqual(
+        (yield* Stream.runCollect(pass.events)).map((event) => event._tag),
+        tags,
+        "also afterwards"
+      )
     }))
 
   it.effect("a slow reader never slows the pass and still gets the end", () =>
     Effect.gen(function*() {
       const steps = Array.from({ length: 200 }, (_, index) =>
-        Step.make(`s${index}`, Effect.forEach([1, 2, 3, 4, 5, 6, 7, 8, 9, 10], (n) => Step.warn(new Low({ n })), { discard: true })))
+        Step.make(
+          `s${index}`,
+          Effect.forEach([1, 2, 3, 4, 5, 6, 7, 8, 9, 10], (n) => Step.warn(new Low({ n })), { discard: true })
+        ))
       const heartbeat = Heartbeat.make("t", steps as ReadonlyArray<Step.Step<string, void, Low, never, never>>)
       const events = yield* Stream.runCollect(Heartbeat.stream(heartbeat, { agent: "slow" }))
       assert.isAtMost(events.length, 1024)

@@ -1,5 +1,5 @@
-import { CheckpointStore, Heartbeat, HeartbeatEngine, RunStore, Step } from "@everbeat/core"
 import { assert, it } from "@effect/vitest"
+import { CheckpointStore, Heartbeat, HeartbeatEngine, RunStore, Step } from "@everbeat/core"
 import { Deferred, Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { Bad, engineOver, layer, runsOf, stores, withEngine } from "./support.ts"
@@ -102,10 +102,13 @@ it.layer(layer)("single flight and idempotency", (it) => {
   it.effect("the same key answers the recorded report and never runs twice", () =>
     Effect.gen(function*() {
       let ran = 0
-      const step = Step.make("a", Effect.suspend(() => {
-        ran++
-        return Step.warn(new Bad({ why: "odd" }))
-      }))
+      const step = Step.make(
+        "a",
+        Effect.suspend(() => {
+          ran++
+          return Step.warn(new Bad({ why: "odd" }))
+        })
+      )
       const heartbeat = Heartbeat.make("t", [step])
       const call = Heartbeat.run(heartbeat, { agent: "keyed", key: "k1", payload: { a: 1, b: [2] } })
       const first = yield* call

@@ -1,5 +1,5 @@
-import { Heartbeat, Step, Telemetry } from "@everbeat/core"
 import { assert, it } from "@effect/vitest"
+import { Heartbeat, Step, Telemetry } from "@everbeat/core"
 import { Effect, Exit, Layer, Logger, Metric, References, Tracer } from "effect"
 import { Bad, layer, Low } from "./support.ts"
 
@@ -87,7 +87,10 @@ it.layer(layer)("observability", (it) => {
       const logger = Logger.make(({ fiber, message }) => {
         lines.push({ message, annotations: { ...fiber.getRef(References.CurrentLogAnnotations) } })
       })
-      const heartbeat = Heartbeat.make("beat", [Step.make("talk", Effect.log("hello")), Step.make("die", Effect.die("x"))])
+      const heartbeat = Heartbeat.make("beat", [
+        Step.make("talk", Effect.log("hello")),
+        Step.make("die", Effect.die("x"))
+      ])
       const report = yield* Heartbeat.run(heartbeat, { agent: "logs" }).pipe(
         Effect.annotateLogs({ tenant: "t1" }),
         Effect.provide(Logger.layer([logger]))

@@ -1,5 +1,5 @@
-import { Heartbeat, Step } from "@everbeat/core"
 import { assert, describe, it } from "@effect/vitest"
+import { Heartbeat, Step } from "@everbeat/core"
 import { Cause, Clock, Deferred, Effect, Exit, Fiber, Layer, Schedule, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { type AnyStep, Bad, codes, layer, Low, pass, quiet, statuses } from "./support.ts"
@@ -8,9 +8,13 @@ it.layer(layer)("time", (it) => {
   it.effect("the default limit interrupts a step for real", () =>
     Effect.gen(function*() {
       let released = false
-      const slow = Step.make("slow", Effect.onInterrupt(Effect.never, () => Effect.sync(() => {
-        released = true
-      })))
+      const slow = Step.make(
+        "slow",
+        Effect.onInterrupt(Effect.never, () =>
+          Effect.sync(() => {
+            released = true
+          }))
+      )
       const fiber = yield* Effect.forkChild(pass([slow]))
       yield* TestClock.adjust("29 seconds")
       assert.isUndefined(fiber.pollUnsafe())
@@ -143,7 +147,10 @@ it.layer(layer)("time", (it) => {
       let wall = 10_000_000
       const clock: Clock.Clock = Object.create(real, { currentTimeMillisUnsafe: { value: () => wall } })
       const back = Step.make("back", Effect.sync(() => wall = 1_000))
-      const report = yield* pass([back]).pipe(Effect.provide(Layer.fresh(layer)), Effect.provideService(Clock.Clock, clock))
+      const report = yield* pass([back]).pipe(
+        Effect.provide(Layer.fresh(layer)),
+        Effect.provideService(Clock.Clock, clock)
+      )
       assert.strictEqual(report.status, "ok")
       assert.strictEqual(report.startedAt.epochMilliseconds, 10_000_000)
       assert.strictEqual(report.finishedAt.epochMilliseconds, 10_000_000)
@@ -237,7 +244,10 @@ describe("on the live clock", () => {
       const fast = Step.make("fast", Effect.sleep(2))
       const slow = Step.make("slow", Effect.never).pipe(Step.timeout(5), Step.bestEffort)
       const gate = yield* Deferred.make<void>()
-      const stuck = Step.make("stuck", Effect.uninterruptible(Deferred.await(gate))).pipe(Step.timeout(5), Step.bestEffort)
+      const stuck = Step.make("stuck", Effect.uninterruptible(Deferred.await(gate))).pipe(
+        Step.timeout(5),
+        Step.bestEffort
+      )
       yield* Effect.gen(function*() {
         yield* pass([fast, slow, stuck] as ReadonlyArray<AnyStep>, { grace: 5 })
         yield* pass([slow])

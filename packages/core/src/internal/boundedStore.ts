@@ -19,7 +19,8 @@ const bound = (watch: Watch, millis: number): Bound => (operation, effect) =>
       Effect.fail(new StoreError({ operation, reason: "unknown", detail: "the store threw", cause }))),
     millis,
     0,
-    () => new StoreError({ operation, reason: "timeout", detail: `no answer within ${millis} ms` })
+    () =>
+      new StoreError({ operation, reason: "timeout", detail: `no answer within ${millis} ms` })
   )
 
 /** The operations that the engine calls, bounded. */

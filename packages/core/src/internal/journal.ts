@@ -1,5 +1,5 @@
 import type * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schedule from "effect/Schedule"
@@ -95,30 +95,28 @@ export class Journal {
 
   private async write(): Promise<void> {
     this.scheduled?.()
-    while (this.pending.length > 0 && !this.closed) {
-      const batch = this.pending
-      const urgent = this.urgent
-      this.pending = []
-      this.urgent = false
-      const exit = await Effect.runPromiseExitWith(this.setup.context)(this.save(batch, urgent ? 3 : 1))
-      if (Exit.isSuccess(exit)) {
-        this.failures = 0
-        continue
-      }
-      this.failures++
-      this.pending = [...batch, ...this.pending]
-      if (this.closed) return // the record of the run carries them
-      const failure = Exit.findErrorOption(exit)
-      if (failure._tag === "Some" && failure.value._tag === "StoreError") {
-        // Going on without durability was reported: the same outcomes do not hold up each following step.
-        if (urgent) this.setup.onFailure(failure.value)
-        this.schedule()
-      } else this.setup.onLost()
-      return
+    if (this.pending.length === 0 || this.closed) return
+    const batch = this.pending
+    const { urgent } = this
+    this.pending = []
+    this.urgent = false
+    const exit = await Effect.runPromiseExitWith(this.setup.context)(this.save(batch, urgent ? 3 : 1))
+    if (Exit.isSuccess(exit)) {
+      this.failures = 0
+      return this.write() // what came meanwhile
     }
+    this.failures++
+    this.pending = [...batch, ...this.pending]
+    if (this.closed) return // the record of the run carries them
+    const failure = Exit.findErrorOption(exit)
+    if (failure._tag === "None" || failure.value._tag === "LeaseLost") return this.setup.onLost()
+    // Going on without durability is reported once; these outcomes do not hold up each following step.
+    if (urgent) this.setup.onFailure(failure.value)
+    this.schedule()
   }
 
-  private save(batch: ReadonlyArray<Ended>, tries: number): Effect.Effect<void, StoreError | LeaseLost> {
+  /** Saves a batch; what the store has is taken out of it, also when the rest fails. */
+  private save(batch: Array<Ended>, tries: number): Effect.Effect<void, StoreError | LeaseLost> {
     const { base, lease, store, ttl } = this.setup
     const lost = Effect.suspend(() => Effect.fail(new LeaseLost({ runId: lease.runId })))
     const rows = batch.map(encode)
@@ -126,6 +124,7 @@ export class Journal {
     /** Takes note of rows that the store has. */
     const stored = (count: number): void => {
       rows.splice(0, count)
+      batch.splice(0, count)
       this.position += count
       this.count += count
     }

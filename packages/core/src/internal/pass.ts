@@ -177,15 +177,18 @@ const execute = (
     Effect.ensuring(Effect.sync(() => watch.close()))
   )
   if (!traced) return pass
-  return tracePass({
-    [names.agentName]: meta.agentName,
-    [names.runId]: meta.runId,
-    [names.heartbeat]: definition.name,
-    [names.attempt]: granted.attempts.length
-  }, Effect.withFiber<AnyReport, EndError>((fiber) => {
-    stepContext = fiber.context // with the span of the pass as parent
-    return pass
-  }))
+  return tracePass(
+    {
+      [names.agentName]: meta.agentName,
+      [names.runId]: meta.runId,
+      [names.heartbeat]: definition.name,
+      [names.attempt]: granted.attempts.length
+    },
+    Effect.withFiber<AnyReport, EndError>((fiber) => {
+      stepContext = fiber.context // with the span of the pass as parent
+      return pass
+    })
+  )
 }
 
 /** A pass that is not continued once more: what it recorded, and an error that says so. */
