@@ -13,6 +13,11 @@
  * - A method is one atomic transition. Interrupting the caller leaves either
  *   the old or the new state.
  * - A `StoreError` that is retryable leaves the outcome of a write unknown.
+ * - Texts are any strings, and are read back exactly: NUL and lone surrogates
+ *   included.
+ * - An attempt made progress when it saved new rows, or other notes or another
+ *   workspace than before. Two attempts in a row without progress exhaust a run,
+ *   as does the last of `maxAttempts`.
  *
  * @since 0.1.0
  */

@@ -12,6 +12,7 @@ import * as Claim from "./checkpointStore/claim.ts"
 import * as ClaimNext from "./checkpointStore/claimNext.ts"
 import * as Exhausted from "./checkpointStore/exhausted.ts"
 import * as Fence from "./checkpointStore/fence.ts"
+import * as Guard from "./checkpointStore/guard.ts"
 import * as History from "./checkpointStore/history.ts"
 import * as Keys from "./checkpointStore/keys.ts"
 import * as ListInterrupted from "./checkpointStore/listInterrupted.ts"
@@ -23,6 +24,7 @@ import * as Conformance from "./Conformance.ts"
 
 const groups = {
   begin: Begin.cases,
+  "single flight": Guard.cases,
   "begin with a key": Keys.cases,
   "begin after an interruption": Resume.cases,
   "attempts and progress": Exhausted.cases,

@@ -28,6 +28,8 @@ import * as State from "./state.ts"
 
 type Service = CheckpointStore["Service"]
 
+const cursorPattern = /^\d{16} [0-9a-f-]{36}$/
+
 /** `now` is the store's clock; `onSettled` is called after a run was recorded. */
 export const make = (
   state: State.State,
@@ -105,7 +107,7 @@ export const make = (
       if (state.heads.has(runId) || state.runs.has(runId)) return Effect.fail(new RunExists({ runId }))
       const fence = 1
       state.heads.set(runId, {
-        meta,
+        meta: meta.payload === undefined ? { ...meta } : { ...meta, payload: structuredClone(meta.payload) },
         exclusive,
         idempotency,
         maxAttempts: input.maxAttempts,
@@ -142,10 +144,10 @@ export const make = (
         (delta.workspace !== undefined && delta.workspace !== head.workspace)
       if (changed) head.stalled = 0
       for (const row of delta.rows) head.rows.push(row)
-      head.segments = delta.segments
+      head.segments = delta.segments.map(([from, to]) => [from, to])
       head.iteration = delta.iteration ?? head.iteration
       head.phase = delta.phase ?? head.phase
-      head.completedPhases = delta.completedPhases ?? head.completedPhases
+      if (delta.completedPhases !== undefined) head.completedPhases = [...delta.completedPhases]
       head.notes = delta.notes ?? head.notes
       head.workspace = delta.workspace ?? head.workspace
       head.leaseUntil = now + Duration.toMillis(delta.ttl)
@@ -205,7 +207,10 @@ export const make = (
       ).toSorted(byLease)
       // The lease may be renewed between two pages: both parts of the order are in the cursor.
       const cursorOf = (head: State.Head): string => `${String(head.leaseUntil).padStart(16, "0")} ${head.meta.runId}`
-      const { items, ...rest } = State.paginate(heads, cursorOf, (head, cursor) => cursorOf(head) > cursor, page)
+      const { items, ...rest } = State.paginate(heads, cursorOf, (head, cursor) => cursorOf(head) > cursor, {
+        ...page,
+        cursor: page.cursor !== undefined && cursorPattern.test(page.cursor) ? page.cursor : undefined
+      })
       return Effect.succeed({ items: items.map((head) => State.toInFlight(head, now)), ...rest })
     })
 
@@ -214,9 +219,11 @@ export const make = (
     save,
     settle: (lease, run) =>
       guarded(lease, (head, now) => {
+        const { idempotency } = head
+        const recorded = idempotency === undefined || run.idempotency !== undefined ? run : { ...run, idempotency }
         State.removeHead(state, head)
-        state.runs.set(run.runId, run)
-        onSettled(run, now)
+        state.runs.set(run.runId, recorded)
+        onSettled(recorded, now)
         return Effect.void
       }),
     release: (lease, reason) =>

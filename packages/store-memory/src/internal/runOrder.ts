@@ -17,8 +17,12 @@ export class RunOrder {
   add(runId: RunId): void {
     if (this.ids.length > 1000 && this.ids.length > 2 * this.count()) this.ids = this.ids.filter(this.exists)
     const last = this.ids.at(-1)
-    if (last === undefined || last < runId) this.ids.push(runId)
-    else this.ids.splice(this.indexOf(runId), 0, runId)
+    if (last === undefined || last < runId) {
+      this.ids.push(runId)
+      return
+    }
+    const index = this.indexOf(runId)
+    if (this.ids[index] !== runId) this.ids.splice(index, 0, runId) // it may be there still, of a deleted run
   }
 
   /** From the newest to the oldest, beginning below an id. */

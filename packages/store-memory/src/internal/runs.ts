@@ -1,7 +1,7 @@
 import type { AgentName } from "@everbeat/core/AgentName"
 import type { AgentRun, RunInFlight } from "@everbeat/core/AgentRun"
 import type { PageRequest } from "@everbeat/core/CheckpointStore"
-import type { RunId } from "@everbeat/core/RunId"
+import { isRunId, type RunId } from "@everbeat/core/RunId"
 import { keyRetention, type PruneOptions, type RunFilter, type RunStore } from "@everbeat/core/RunStore"
 import { RunNotFound } from "@everbeat/core/StoreError"
 import * as DateTime from "effect/DateTime"
@@ -11,8 +11,9 @@ import * as State from "./state.ts"
 
 /** Whether somebody may still repeat the request that this run answered. */
 export const holdsKey = (run: AgentRun, now: number): boolean =>
-  run.idempotency !== undefined &&
-  now - DateTime.toEpochMillis(run.finishedAt) < Duration.toMillis(keyRetention)
+  run.idempotency !== undefined && isYoung(DateTime.toEpochMillis(run.finishedAt), now)
+
+const isYoung = (since: number, now: number): boolean => now - since < Duration.toMillis(keyRetention)
 
 export const make = (state: State.State, now: Effect.Effect<number>): RunStore["Service"] => {
   const read = (runId: RunId, now: number): AgentRun | RunInFlight | undefined => {
@@ -52,8 +53,9 @@ export const make = (state: State.State, now: Effect.Effect<number>): RunStore["
           const old = olderThan !== undefined && age > Duration.toMillis(olderThan)
           if ((old || (keepLast !== undefined && rank > keepLast)) && !holdsKey(run, now)) doomed.push(run)
         } else if (head !== undefined && exhaustedFor !== undefined) {
-          const age = now - head.leaseUntil
-          if (State.statusOf(head, now) === "exhausted" && age > Duration.toMillis(exhaustedFor)) doomed.push(head)
+          const old = now - head.leaseUntil > Duration.toMillis(exhaustedFor)
+          const held = head.idempotency !== undefined && isYoung(head.leaseUntil, now)
+          if (State.statusOf(head, now) === "exhausted" && old && !held) doomed.push(head)
         }
       }
       const victims = doomed.slice(-batch) // the oldest
@@ -71,7 +73,11 @@ export const make = (state: State.State, now: Effect.Effect<number>): RunStore["
         return run === undefined ? Effect.fail(new RunNotFound({ runId })) : Effect.succeed(run)
       }),
     list: (filter = {}, page: PageRequest = {}) =>
-      Effect.map(now, (now) => State.paginate(newest(filter, now, page.cursor), (run) => run.runId, () => true, page)),
+      Effect.map(now, (now) => {
+        // A cursor is the id of the last run of the page before.
+        const below = isRunId(page.cursor) ? page.cursor : undefined
+        return State.paginate(newest(filter, now, below), (run) => run.runId, () => true, page)
+      }),
     prune,
     erase: (who) =>
       Effect.sync(() => {

@@ -74,8 +74,10 @@ export const cases: ReadonlyArray<Case> = [
         yield* store.release(lease)
         yield* elapse(Duration.millis(5))
       }
-      const claim = Effect.flatMap(Fixtures.freshOwner, (owner) =>
-        store.claimNext(owner, Fixtures.longTtl, 2, { definitions: [meta.definition.name] }))
+      const claim = Effect.flatMap(
+        Fixtures.freshOwner,
+        (owner) => store.claimNext(owner, Fixtures.longTtl, 2, { definitions: [meta.definition.name] })
+      )
       const rounds = [yield* claim, yield* claim, yield* claim, yield* claim]
 
       assert.deepStrictEqual(
@@ -131,8 +133,10 @@ export const cases: ReadonlyArray<Case> = [
       const claims = yield* Effect.forEach(
         Array.from({ length: 6 }),
         () =>
-          Effect.flatMap(Fixtures.freshOwner, (owner) =>
-            store.claimNext(owner, Fixtures.longTtl, 4, { definitions: [meta.definition.name] })),
+          Effect.flatMap(
+            Fixtures.freshOwner,
+            (owner) => store.claimNext(owner, Fixtures.longTtl, 4, { definitions: [meta.definition.name] })
+          ),
         { concurrency: "unbounded" }
       )
       const rest = yield* store.claimNext(yield* Fixtures.freshOwner, Fixtures.longTtl, 20, {

@@ -6,7 +6,7 @@
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { CheckpointStore } from "../../CheckpointStore.ts"
-import { type Case, check, StoreTime } from "../Conformance.ts"
+import { type Case, check } from "../Conformance.ts"
 import * as Fixtures from "../internal/fixtures.ts"
 
 /**

@@ -6,6 +6,7 @@
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { CheckpointStore } from "../../CheckpointStore.ts"
+import { RunStore } from "../../RunStore.ts"
 import { type Case, check } from "../Conformance.ts"
 import * as Fixtures from "../internal/fixtures.ts"
 
@@ -175,6 +176,25 @@ export const cases: ReadonlyArray<Case> = [
         meta: { agentName: run.meta.agentName }
       })
       Fixtures.assertSameRun(Fixtures.asReplayed(yield* store.begin(again)).run, record)
+    })
+  ),
+  check(
+    "gives the record the key of its run, whether its owner names it or not",
+    Effect.gen(function*() {
+      const store = yield* CheckpointStore
+      const runs = yield* RunStore
+      const run = yield* Fixtures.started({ idempotency: Fixtures.idempotency("key") })
+      const { idempotency: _, ...record } = yield* Fixtures.recordOf(run)
+      yield* store.settle(run.lease, record)
+      const again = yield* Fixtures.inputOf({
+        idempotency: Fixtures.idempotency("key"),
+        meta: { agentName: run.meta.agentName }
+      })
+
+      // Otherwise the key answers KeyMismatch to the very payload that it came with.
+      assert.strictEqual(Fixtures.asReplayed(yield* store.begin(again)).run.runId, run.runId)
+      assert.strictEqual(yield* runs.erase({ agentName: run.meta.agentName }), 1)
+      Fixtures.asBegun(yield* store.begin(again))
     })
   ),
   check(

@@ -67,7 +67,13 @@ export const cases: ReadonlyArray<Case> = [
       const { lease, meta } = yield* Fixtures.started()
       yield* store.save(
         lease,
-        Fixtures.append(0, ["a"], { iteration: 4, phase: "code", completedPhases: ["plan"], notes: "n", workspace: "w" })
+        Fixtures.append(0, ["a"], {
+          iteration: 4,
+          phase: "code",
+          completedPhases: ["plan"],
+          notes: "n",
+          workspace: "w"
+        })
       )
       yield* store.release(lease)
       const { items } = yield* store.listInterrupted({ agentName: meta.agentName })

@@ -219,8 +219,11 @@ export const cases: ReadonlyArray<Case> = [
       const store = yield* CheckpointStore
       const runs = yield* Effect.forEach(Array.from({ length: 12 }), () => Fixtures.started())
       for (const position of [0, 1, 2]) {
-        yield* Effect.forEach(runs, ({ lease, runId }) =>
-          store.save(lease, Fixtures.append(position, [`${runId} ${position}`])), { concurrency: "unbounded" })
+        yield* Effect.forEach(
+          runs,
+          ({ lease, runId }) => store.save(lease, Fixtures.append(position, [`${runId} ${position}`])),
+          { concurrency: "unbounded" }
+        )
       }
       for (const { runId } of runs) {
         const { messages } = yield* store.load(runId)

@@ -117,6 +117,18 @@ export const cases: ReadonlyArray<Case> = [
     })
   ),
   check(
+    "lists a run once that was begun again under the id of a deleted one",
+    Effect.gen(function*() {
+      const store = yield* CheckpointStore
+      const runs = yield* RunStore
+      const { lease, meta, runId } = yield* Fixtures.started()
+      yield* store.delete(lease)
+      yield* Fixtures.started({ meta })
+
+      assert.deepStrictEqual(Fixtures.idsOf((yield* runs.list({ agentName: meta.agentName })).items), [runId])
+    })
+  ),
+  check(
     "accepts a late settle while nobody has claimed the run",
     Effect.gen(function*() {
       const store = yield* CheckpointStore

@@ -7,7 +7,14 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as AgentName from "../../AgentName.ts"
-import { type AgentRun, AgentRunJson, type Idempotency, metaOf, type RunInFlight, type RunMeta } from "../../AgentRun.ts"
+import {
+  type AgentRun,
+  AgentRunJson,
+  type Idempotency,
+  metaOf,
+  type RunInFlight,
+  type RunMeta
+} from "../../AgentRun.ts"
 import {
   type BeginInput,
   type Begun,
@@ -108,8 +115,7 @@ export const expired = Effect.fnUntraced(function*(given: Given = {}) {
 })
 
 /** Lets pass what a lease of the short life needs to expire, and a bit. */
-export const untilExpired = Effect.flatMap(StoreTime, ({ elapse, shortTtl }) =>
-  elapse(Duration.times(shortTtl, 1.25)))
+export const untilExpired = Effect.flatMap(StoreTime, ({ elapse, shortTtl }) => elapse(Duration.times(shortTtl, 1.25)))
 
 /** Claims a run for a fresh owner. */
 export const takeOver = Effect.fnUntraced(function*(runId: RunId.RunId) {

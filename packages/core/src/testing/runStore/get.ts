@@ -6,6 +6,7 @@
 import { assert } from "@effect/vitest"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
+import type { Json } from "effect/Schema"
 import { isSettled } from "../../AgentRun.ts"
 import { CheckpointStore } from "../../CheckpointStore.ts"
 import { RunStore } from "../../RunStore.ts"
@@ -40,7 +41,13 @@ export const cases: ReadonlyArray<Case> = [
       const { lease, meta, runId } = yield* Fixtures.started()
       yield* store.save(
         lease,
-        Fixtures.append(0, ["a"], { iteration: 4, phase: "code", completedPhases: ["plan"], notes: "n", workspace: "w" })
+        Fixtures.append(0, ["a"], {
+          iteration: 4,
+          phase: "code",
+          completedPhases: ["plan"],
+          notes: "n",
+          workspace: "w"
+        })
       )
       const run = yield* runs.get(runId)
 
@@ -152,7 +159,8 @@ export const cases: ReadonlyArray<Case> = [
       const runs = yield* RunStore
       const at = DateTime.makeUnsafe(0)
       const text = "NUL \u0000, lone \ud83d and \ude00, 👩‍👩‍👧‍👦, e\u0301, \u2028, '\"\\ $1 %s, \ufeff"
-      const payload = { text, list: [text], "__proto__x": { polluted: true } }
+      // Only a parser makes a property of that name; in a literal it would be the prototype.
+      const payload: Json = JSON.parse(`{"__proto__":{"polluted":true},"list":[${JSON.stringify(text)}]}`)
       const { record, runId } = yield* Fixtures.settled({ meta: { prompt: text, agentId: text, payload } }, {
         summary: text,
         errors: [{ severity: "error", step: text, code: text, message: text, hint: text, at }],

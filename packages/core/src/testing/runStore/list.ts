@@ -105,9 +105,12 @@ export const cases: ReadonlyArray<Case> = [
       assert.deepStrictEqual(yield* listed(runs.list({ callerId })), [four.runId, three.runId, two.runId])
       assert.deepStrictEqual(yield* listed(runs.list({ agentName, kind: "agent" })), [two.runId])
       assert.deepStrictEqual(yield* listed(runs.list({ agentName, kind: "heartbeat" })), [four.runId, one.runId])
-      assert.deepStrictEqual(yield* listed(runs.list({ agentName, callerId, kind: "heartbeat", status: ["running"] })), [
-        four.runId
-      ])
+      assert.deepStrictEqual(
+        yield* listed(runs.list({ agentName, callerId, kind: "heartbeat", status: ["running"] })),
+        [
+          four.runId
+        ]
+      )
       assert.deepStrictEqual(yield* listed(runs.list({ callerId: Fixtures.freshText("caller") })), [])
     })
   ),
