@@ -188,7 +188,7 @@ type AnyCodec<A = unknown> = Schema.Codec<A, unknown>
 export const make: {
   <const Name extends string, E, R>(
     name: Name,
-    body: Effect.Effect<unknown, E, R>
+    body: Effect.Effect<unknown, E, R> | (() => Effect.Effect<unknown, E, R>)
   ): Step<Name, void, WarningsIn<R>, E, HostServices<R>>
   <
     const Name extends string,

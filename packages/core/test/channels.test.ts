@@ -110,7 +110,7 @@ it.layer(layer)("the two channels", (it) => {
             throw new TypeError("bug")
           })
         ),
-        Step.make("thrown", {}, () => {
+        Step.make("thrown", () => {
           throw new RangeError("outside")
         }),
         Step.make("interrupted", Effect.interrupt).pipe(Step.bestEffort),

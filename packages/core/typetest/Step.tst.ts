@@ -38,6 +38,11 @@ describe("make", () => {
     expect(Step.make("options", {}, () => Effect.void)).type.toBe<Step.Step<"options", void, never, never, never>>()
   })
 
+  test("takes an effect or a function that makes one", () => {
+    const made = Step.make("made", () => Step.warn(new Stale({})))
+    expect(made).type.toBe<Step.Step<"made", void, Stale, never, never>>()
+  })
+
   test("gives the decoded type of the schema as the result", () => {
     const step = Step.make("date", { result: Schema.DateTimeUtcFromString }, () => Effect.never)
     expect<Step.Success<typeof step>>().type.toBe<typeof Schema.DateTimeUtcFromString.Type>()

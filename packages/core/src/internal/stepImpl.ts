@@ -47,7 +47,11 @@ export const wrap = <S>(
 }
 
 export const make = (name: string, ...rest: ReadonlyArray<unknown>): never => {
-  const [options, body] = (rest.length === 1 ? [{}, () => rest[0]] : rest) as [MakeOptions, StepImpl["body"]]
+  const [only] = rest
+  const [options, body] = (rest.length > 1 ? rest : [{}, Effect.isEffect(only) ? () => only : only]) as [
+    MakeOptions,
+    StepImpl["body"]
+  ]
   const aliases = Object.entries(options.after ?? {}).map(([alias, step]) => [alias, step.name] as const)
   return create({
     name,
