@@ -55,7 +55,7 @@ export const load = Effect.gen(function*() {
   }
   const repositories = Option.map(repositoryList, parts)
   if (Option.isSome(repositories)) {
-    const wrong = repositories.value.find((name) => !Schema.is(RepositoryName)(name))
+    const wrong = repositories.value.find((name) => Option.isNone(Schema.decodeOption(RepositoryName)(name)))
     if (wrong !== undefined) return yield* refuse("FORGE_REPOS", `'${wrong}' does not have the form owner/name`)
   }
   if (Option.isSome(forgeUrl) && Option.isNone(repositories)) {

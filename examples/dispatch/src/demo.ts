@@ -47,10 +47,13 @@ const expect = (what: string, holds: boolean): void => {
   print(`   ${holds ? "✓" : "✗ NOT AS EXPECTED:"} ${what}`)
 }
 
+const text = (value: unknown): string => typeof value === "string" ? value : ""
+
 const list = (value: unknown): ReadonlyArray<string> => Array.isArray(value) ? value.map(String) : []
 
 const show = ({ body, status }: Answer): void => {
-  print(`   HTTP ${status}  status: ${String(body["status"])}  ${String(body["summary"] ?? body["detail"] ?? "")}`)
+  const outcome = status === 200 ? `status: ${text(body["status"])}  ${text(body["summary"])}` : text(body["detail"])
+  print(`   HTTP ${status}  ${outcome}`)
   for (const warning of list(body["warnings"])) print(`   warning  ${warning}`)
   for (const error of list(body["errors"])) print(`   error    ${error}`)
   const urls = list(body["touchedIssueUrls"])
@@ -116,7 +119,7 @@ const play = Effect.gen(function*() {
   show(first)
   const second = yield* beat({ "idempotency-key": "morning" })
   expect(
-    `replayed: the same run ${String(second.body["runId"])}, byte for byte`,
+    `replayed: the same run ${text(second.body["runId"])}, byte for byte`,
     second.headers.get("idempotency-replayed") === "true" && first.headers.get("idempotency-replayed") === null &&
       second.text === first.text
   )
@@ -126,7 +129,7 @@ const play = Effect.gen(function*() {
   const [one, other] = yield* Effect.all([beat(), beat()], { concurrency: 2 })
   const [done, refused] = one.status === 200 ? [one, other] : [other, one]
   show(refused)
-  print(`   Retry-After: ${String(refused.headers.get("retry-after"))} s, for run ${String(refused.body["runId"])}`)
+  print(`   Retry-After: ${refused.headers.get("retry-after")} s, for run ${text(refused.body["runId"])}`)
   show(done)
   expect(
     "one ran, the other was told to wait for it",
@@ -140,7 +143,7 @@ const play = Effect.gen(function*() {
   const runs = yield* call(`${endpoint}/runs`)
   const items: ReadonlyArray<Record<string, unknown>> = Array.isArray(runs.body["items"]) ? runs.body["items"] : []
   for (const run of items) {
-    print(`   ${String(run["runId"])}  ${String(run["status"]).padEnd(8)} ${String(run["summary"])}`)
+    print(`   ${text(run["runId"])}  ${text(run["status"]).padEnd(8)} ${text(run["summary"])}`)
   }
   expect(
     "five runs, newest first, warnings and errors stored with them",

@@ -1,12 +1,11 @@
-import { AgentName } from "@everbeat/core"
 import { assert, it } from "@effect/vitest"
-import { Effect, Layer, Logger, Redacted } from "effect"
+import { AgentName } from "@everbeat/core"
+import { Effect, Layer, Logger, Option, Redacted } from "effect"
 import { AgentTokens } from "../src/AgentTokens.ts"
 import { Claims } from "../src/Claims.ts"
 import * as Host from "../src/Host.ts"
 import { LocalForge } from "../src/LocalForge.ts"
 import { TrackerControl } from "../src/Tracker.ts"
-import { Option } from "effect"
 
 const tokens = [
   { agent: AgentName.make("triage"), token: Redacted.make("t-triage") },
@@ -34,8 +33,11 @@ const request = (url: string, method: "GET" | "POST", token?: string, body?: unk
   })
 
 const test = <A, E>(name: string, effect: (url: string) => Effect.Effect<A, E, Layer.Success<typeof services>>) =>
-  it.live(name, () =>
-    Effect.scoped(Effect.flatMap(Host.serve(0), ({ url }) => effect(url))).pipe(Effect.provide(Layer.fresh(services))))
+  it.live(
+    name,
+    () =>
+      Effect.scoped(Effect.flatMap(Host.serve(0), ({ url }) => effect(url))).pipe(Effect.provide(Layer.fresh(services)))
+  )
 
 test("agents share the heartbeat, each with its own token and its own runs", (url) =>
   Effect.gen(function*() {
@@ -70,7 +72,7 @@ test("a claim that was left lying is released by the next heartbeat, and touched
     const forge = yield* LocalForge
     yield* request(`${url}/api/agents/triage/heartbeat`, "POST", "t-triage")
     const repository = "octokit-fixture-org/search-issues"
-    const [ticket] = (yield* request(`${url}/api/issues`, "GET", "t-triage")).body.filter(
+    const ticket = (yield* request(`${url}/api/issues`, "GET", "t-triage")).body.find(
       (ticket: { repository: string }) => ticket.repository === repository
     )
     const claimed = yield* request(`${url}/api/issues/claim`, "POST", "t-coder", { url: ticket.url })

@@ -81,7 +81,10 @@ describe("npm run dispatch", () => {
 
   it("refuses what it cannot start with, in one readable line", async () => {
     const cases: ReadonlyArray<readonly [Record<string, string>, string]> = [
-      [{ EVERBEAT_STORE: "postgres://localhost/x" }, "EVERBEAT_STORE: this build has no postgres store yet; use memory"],
+      [
+        { EVERBEAT_STORE: "postgres://localhost/x" },
+        "EVERBEAT_STORE: this build has no postgres store yet; use memory"
+      ],
       [{ EVERBEAT_STORE: "redis://localhost" }, "EVERBEAT_STORE: this build has no redis store yet; use memory"],
       [{ EVERBEAT_STORE: "sqlite" }, "EVERBEAT_STORE: must be memory"],
       [{ DISPATCH_AGENT_TOKENS: "triage" }, "DISPATCH_AGENT_TOKENS: entry 1 must have the form agent=token"],

@@ -24,9 +24,7 @@ const kill = (wire: Wire) => {
 const fiveSteps = (log: Array<string>, durability: "sync" | "coalesce") =>
   Heartbeat.make(
     "five",
-    ["a", "b", "c", "d", "e"].map((name) =>
-      Step.make(name, { durability }, () => Effect.sync(() => log.push(name)))
-    ) as ReadonlyArray<Step.Step<string, void, never, never, never>>
+    ["a", "b", "c", "d", "e"].map((name) => Step.make(name, { durability }, () => Effect.sync(() => log.push(name))))
   )
 
 it.layer(stores)("durable passes", (it) => {
@@ -337,7 +335,7 @@ it.layer(stores)("a store in trouble", (it) => {
       const wire = new Wire()
       wire.before = (operation) => operation === "save" ? Effect.fail(unavailable(operation)) : Effect.void
       const steps = [Step.make("a", { durability: "sync" }, () => Effect.void), Step.make("b", Effect.void)]
-      const heartbeat = Heartbeat.make("t", steps as ReadonlyArray<AnyStep>, { onStoreFailure: "stop" })
+      const heartbeat = Heartbeat.make("t", steps, { onStoreFailure: "stop" })
       const fiber = yield* Effect.forkChild(
         withEngine(yield* engineOver(wire))(Heartbeat.run(heartbeat, { agent: "s" }))
       )
@@ -378,7 +376,7 @@ it.layer(stores)("a store in trouble", (it) => {
         return Effect.fail(unavailable(done))
       }
       const steps = [150, 150, 1000].map((millis, index) => Step.make("abc".charAt(index), Effect.sleep(millis)))
-      const heartbeat = Heartbeat.make("t", steps as ReadonlyArray<AnyStep>)
+      const heartbeat = Heartbeat.make("t", steps)
       const pass = yield* withEngine(yield* engineOver(wire))(Heartbeat.start(heartbeat, { agent: "prefix" }))
       const store = yield* CheckpointStore.CheckpointStore
       yield* TestClock.adjust("260 millis") // the save of a is lost; b ended meanwhile

@@ -47,7 +47,7 @@ it.layer(layer)("live progress", (it) => {
           `s${index}`,
           Effect.forEach([1, 2, 3, 4, 5, 6, 7, 8, 9, 10], (n) => Step.warn(new Low({ n })), { discard: true })
         ))
-      const heartbeat = Heartbeat.make("t", steps as ReadonlyArray<Step.Step<string, void, Low, never, never>>)
+      const heartbeat = Heartbeat.make("t", steps)
       const events = yield* Stream.runCollect(Heartbeat.stream(heartbeat, { agent: "slow" }))
       assert.isAtMost(events.length, 1024)
       assert.strictEqual(events.at(-1)?._tag, "PassEnded")

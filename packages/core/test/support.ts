@@ -1,4 +1,12 @@
-import { CheckpointStore, Heartbeat, HeartbeatEngine, type Report, RunStore, type Step, StoreError } from "@everbeat/core"
+import {
+  CheckpointStore,
+  Heartbeat,
+  HeartbeatEngine,
+  type Report,
+  RunStore,
+  type Step,
+  StoreError
+} from "@everbeat/core"
 import { MemoryStore } from "@everbeat/store-memory"
 import { Context, Effect, Layer, Logger, Schema } from "effect"
 
