@@ -1,0 +1,10 @@
+/**
+ * @since 0.1.0
+ */
+export * as AgentAuth from "./AgentAuth.ts"
+export * as AgentPrincipal from "./AgentPrincipal.ts"
+export * as EverbeatApi from "./EverbeatApi.ts"
+export * as HeartbeatHandler from "./HeartbeatHandler.ts"
+export * as HeartbeatReport from "./HeartbeatReport.ts"
+export * as NodeAdapter from "./NodeAdapter.ts"
+export * as Problem from "./Problem.ts"

@@ -1,0 +1,213 @@
+/**
+ * Schema-first definition of the HTTP API.
+ *
+ * It holds no server code, so that clients can share it.
+ *
+ * @since 0.1.0
+ */
+import { AgentName } from "@everbeat/core/AgentName"
+import { AgentRun, RunInFlight } from "@everbeat/core/AgentRun"
+import { RunId } from "@everbeat/core/RunId"
+import * as HttpApi from "effect/http-api/HttpApi"
+import * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
+import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
+import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
+import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
+import * as HttpApiSecurity from "effect/http-api/HttpApiSecurity"
+import * as OpenApi from "effect/http-api/OpenApi"
+import * as Schema from "effect/Schema"
+import * as Struct from "effect/Struct"
+import type { AgentPrincipal } from "./AgentPrincipal.ts"
+import { HeartbeatReport } from "./HeartbeatReport.ts"
+import { numericLimit, optionalBody } from "./internal/openApi.ts"
+import * as Problem from "./Problem.ts"
+
+/**
+ * Schema of a settled run as agents see it: the whole record without its
+ * idempotency key and fingerprint, which are between the caller and the host.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const SettledRun = AgentRun.mapFields(Struct.omit(["idempotency"])).annotate({ identifier: "SettledRun" })
+
+/**
+ * Schema of a run in flight as agents see it.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const InFlightRun = RunInFlight.annotate({ identifier: "InFlightRun" })
+
+/**
+ * Schema of a run as agents see it, settled or in flight: `status` tells which.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const Run = Schema.Union([SettledRun, InFlightRun])
+
+/**
+ * A run as agents see it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Run = typeof Run.Type
+
+/**
+ * Schema of one page of runs, newest first. `next` is absent on the last page;
+ * sent as `cursor`, it asks for the page after this one.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const RunPage = Schema.Struct({
+  items: Schema.Array(Run),
+  next: Schema.optionalKey(Schema.String)
+}).annotate({ identifier: "RunPage" })
+
+/**
+ * One page of runs.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RunPage extends Schema.Schema.Type<typeof RunPage> {}
+
+/**
+ * Middleware that authenticates the agent and compares it with the address,
+ * before anything else is looked at.
+ *
+ * **Details**
+ *
+ * Clients provide theirs with `HttpApiMiddleware.layerClient`, to add the
+ * token.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Authorization
+  extends HttpApiMiddleware.Service<Authorization, { provides: AgentPrincipal; requires: never }>()(
+    "@everbeat/http/EverbeatApi/Authorization",
+    {
+      requiredForClient: true,
+      security: { agentToken: HttpApiSecurity.bearer },
+      error: [Problem.Unauthorized, Problem.WrongAgent, Problem.InsufficientScope, Problem.AuthUnavailable]
+    }
+  )
+{}
+
+/**
+ * Middleware that answers a request whose parameters do not fit their schemas.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class RequestSchema extends HttpApiMiddleware.Service<RequestSchema>()(
+  "@everbeat/http/EverbeatApi/RequestSchema",
+  { error: Problem.InvalidRequest }
+) {}
+
+/**
+ * Endpoints of one agent: its heartbeat and its runs.
+ *
+ * **Details**
+ *
+ * The heartbeat answers 200 for every pass that was executed and recorded, also
+ * when its `status` is `error`: the status of the pass is in the body and in
+ * `Everbeat-Status`. The body of the request is optional and may be any JSON
+ * value.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class AgentsApi extends HttpApiGroup.make("agents")
+  .add(
+    HttpApiEndpoint.post("heartbeat", "/heartbeat", {
+      params: { agentName: AgentName },
+      headers: { "idempotency-key": Schema.optionalKey(Schema.String) },
+      // An own member that is exactly Null makes the empty body legal.
+      payload: [Schema.Null, Schema.Json],
+      success: HttpApiSchema.WithHeaders(HeartbeatReport, {
+        "everbeat-status": Schema.Literals(["ok", "warning", "error"]),
+        "everbeat-run-id": RunId,
+        "idempotency-replayed": Schema.optionalKey(Schema.Literal("true"))
+      }),
+      error: [
+        Problem.AgentNotFound,
+        Problem.RunInProgress,
+        Problem.RunCancelled,
+        Problem.RunNotResumable,
+        Problem.PayloadTooLarge,
+        Problem.UnsupportedMediaType,
+        Problem.IdempotencyKeyReused,
+        Problem.InternalError,
+        Problem.BodyAlreadyConsumed,
+        Problem.StoreUnavailable,
+        Problem.RunInterrupted,
+        Problem.RunNotRecorded,
+        Problem.ShuttingDown,
+        Problem.NotReady
+      ]
+    }).annotateMerge(OpenApi.annotations({
+      summary: "Run the agent's heartbeat",
+      description: "Runs the host's sync and reconcile steps for this agent and answers the report. "
+        + "Repeating a request with the same Idempotency-Key answers the recorded report.",
+      transform: optionalBody
+    })),
+    HttpApiEndpoint.get("listRuns", "/runs", {
+      params: { agentName: AgentName },
+      query: {
+        limit: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 200 }))),
+        cursor: Schema.optionalKey(Schema.String),
+        status: Schema.optionalKey(
+          Schema.Array(
+            Schema.Literals(["ok", "warning", "error", "cancelled", "running", "interrupted", "exhausted"])
+          )
+        )
+      },
+      success: RunPage,
+      error: [Problem.StoreUnavailable, Problem.InternalError, Problem.ShuttingDown, Problem.NotReady]
+    }).annotateMerge(OpenApi.annotations({
+      summary: "List the agent's runs, newest first",
+      description: "Settled runs and runs in flight. `limit` is 50 when absent; `status` may be given several times.",
+      transform: numericLimit
+    })),
+    HttpApiEndpoint.get("getRun", "/runs/:runId", {
+      params: { agentName: AgentName, runId: RunId },
+      success: Run,
+      error: [
+        Problem.RunNotFound,
+        Problem.StoreUnavailable,
+        Problem.InternalError,
+        Problem.ShuttingDown,
+        Problem.NotReady
+      ]
+    }).annotateMerge(OpenApi.annotations({
+      summary: "Read one run of the agent",
+      description: "With its structured diagnostics, step outcomes and attempts."
+    }))
+  )
+  .prefix("/agents/:agentName")
+  .middleware(RequestSchema)
+  .middleware(Authorization)
+  .annotateMerge(OpenApi.annotations({ title: "Agents", description: "The heartbeat of an agent and its runs." }))
+{}
+
+/**
+ * The API that `@everbeat/http` serves under `/api`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class EverbeatApi extends HttpApi.make("everbeat")
+  .add(AgentsApi)
+  .prefix("/api")
+  .annotateMerge(OpenApi.annotations({
+    title: "Everbeat",
+    version: "0.1.0",
+    license: { name: "MIT", identifier: "MIT" },
+    servers: [{ url: "/" }]
+  }))
+{}

@@ -1,0 +1,175 @@
+/**
+ * Serves heartbeats over HTTP, in any host that speaks `fetch`.
+ *
+ * @since 0.1.0
+ */
+import type { AgentName } from "@everbeat/core/AgentName"
+import type * as Heartbeat from "@everbeat/core/Heartbeat"
+import type { HeartbeatEngine } from "@everbeat/core/HeartbeatEngine"
+import type { RunStore } from "@everbeat/core/RunStore"
+import type { HttpRouter } from "effect/http/HttpRouter"
+import type * as Layer from "effect/Layer"
+import type { AgentAuth } from "./AgentAuth.ts"
+import { makeHost } from "./internal/host.ts"
+import { resolve } from "./internal/options.ts"
+import { layerRoutes } from "./internal/routes.ts"
+
+/**
+ * How agents map to heartbeats: by name, or with a function, so that one
+ * heartbeat that does not care whose it is serves many agents.
+ *
+ * **Details**
+ *
+ * It is asked only for the agent of a verified token. No heartbeat is answered
+ * with 404.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Heartbeats<H extends Heartbeat.Any> =
+  | Readonly<Record<string, H>>
+  | ((agentName: AgentName) => H | undefined)
+
+/**
+ * The services that the steps of a heartbeat need.
+ *
+ * **Gotchas**
+ *
+ * A heartbeat whose type was widened to `Heartbeat.Any` has forgotten its
+ * services: none are demanded for it.
+ *
+ * @category utility types
+ * @since 0.1.0
+ */
+export type Services<H> = H extends Heartbeat.Heartbeat<string, unknown, unknown, infer R>
+  // While the compiler still infers `H`, it checks the layer against the constraint, whose services are `unknown`.
+  ? unknown extends R ? never : R
+  : never
+
+/**
+ * Options of the routes.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RoutesOptions<H extends Heartbeat.Any, A> {
+  readonly heartbeats: Heartbeats<H>
+  readonly auth: AgentAuth<A>
+  /**
+   * Path in front of `/api`, such as `/internal`.
+   *
+   * @default ""
+   */
+  readonly basePath?: string | undefined
+  /**
+   * How long a request body may be.
+   *
+   * @default 262144
+   */
+  readonly maxBodyBytes?: number | undefined
+}
+
+/**
+ * Options of a handler.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options<H extends Heartbeat.Any, A, E> extends RoutesOptions<H, A> {
+  /**
+   * Provides the engine, its run store, and what the steps and the token
+   * verification need. Built at the first request, closed by `dispose`.
+   */
+  readonly layer: Layer.Layer<HeartbeatEngine | RunStore | Services<H> | NoInfer<A>, E>
+  /**
+   * How long `dispose` waits for the passes in flight, in milliseconds.
+   *
+   * @default 10000
+   */
+  readonly graceMs?: number | undefined
+}
+
+/**
+ * Serves requests until it is disposed.
+ *
+ * **Details**
+ *
+ * `fetch` never rejects: whatever happens is a response. `dispose` refuses what
+ * comes in from now on (503 with `Retry-After`), waits up to `graceMs` for the
+ * passes in flight, interrupts the rest (another process continues them),
+ * answers whoever still waits, and closes the layer. Every further call answers
+ * the same promise.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface HeartbeatHandler extends AsyncDisposable {
+  readonly fetch: (request: Request) => Promise<Response>
+  readonly dispose: (options?: { readonly graceMs?: number | undefined }) => Promise<void>
+}
+
+/**
+ * Creates a handler from heartbeats, authentication and the host's services.
+ *
+ * **Details**
+ *
+ * The layer is built at the first request. When that fails, requests are
+ * answered with the problem `not-ready`, and a later request tries again.
+ *
+ * **Gotchas**
+ *
+ * The handler installs no signal handlers: call `dispose` when the process is
+ * told to stop, before the server stops listening.
+ *
+ * **Example** (Serving one agent)
+ *
+ * ```ts
+ * import { Heartbeat, HeartbeatEngine, Step } from "@everbeat/core"
+ * import { AgentAuth, HeartbeatHandler } from "@everbeat/http"
+ * import { MemoryStore } from "@everbeat/store-memory"
+ * import { Effect, Layer } from "effect"
+ *
+ * const greet = Step.make("greet", Effect.log("hello"))
+ * const handler = HeartbeatHandler.make({
+ *   heartbeats: { triage: Heartbeat.make("greeting", [greet]) },
+ *   auth: AgentAuth.make(() => Effect.succeed({ agentName: "triage", tokenId: "triage-1" })),
+ *   layer: HeartbeatEngine.layer.pipe(Layer.provideMerge(MemoryStore.layer))
+ * })
+ *
+ * const response = await handler.fetch(
+ *   new Request("http://localhost/api/agents/triage/heartbeat", {
+ *     method: "POST",
+ *     headers: { authorization: "Bearer s3cret" }
+ *   })
+ * )
+ * await handler.dispose()
+ *
+ * response.status // => 200
+ * response.headers.get("everbeat-status") // => "ok"
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = <H extends Heartbeat.Any, E, A = never>(options: Options<H, A, E>): HeartbeatHandler =>
+  makeHost(resolve(options), options.layer, options.graceMs ?? 10_000)
+
+/**
+ * Layer that adds the routes to the router of a host that runs on Effect.
+ *
+ * **Details**
+ *
+ * The engine in context drains when its own scope closes.
+ *
+ * **Gotchas**
+ *
+ * Unknown addresses and the router's configuration are the host's: with the
+ * default `maxParamLength` of 100 a longer agent name is a plain 404 there. Set
+ * it to 128 or more, and `caseSensitive` to `true`.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = <H extends Heartbeat.Any, A = never>(
+  options: RoutesOptions<H, A>
+): Layer.Layer<never, never, HttpRouter | HeartbeatEngine | RunStore | Services<H> | A> => layerRoutes(resolve(options))

@@ -1,0 +1,88 @@
+/** Authentication, then the comparison with the address: before anything is looked up or read. */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import type { AgentAuth, AuthRequest } from "../AgentAuth.ts"
+import { AgentPrincipal, type Principal, type Scope } from "../AgentPrincipal.ts"
+import { Authorization } from "../EverbeatApi.ts"
+import * as Problem from "../Problem.ts"
+import { retryAfterSeconds } from "./problemOf.ts"
+import { respond } from "./respond.ts"
+
+/** Spaces and control characters make no token; nor does nothing. */
+const tokenPattern = /^[\x21-\x7e]+$/u
+
+/** What an endpoint asks of a token, by the endpoint's identifier. */
+const scopes: Readonly<Record<string, Scope>> = { heartbeat: "heartbeat", listRuns: "read", getRun: "read" }
+
+export const layerAuthorization = <R>(auth: AgentAuth<R>): Layer.Layer<Authorization, never, R> =>
+  Layer.effect(
+    Authorization,
+    Effect.map(Effect.context<R>(), (services) => {
+      const authenticate = Effect.fnUntraced(function*(
+        credential: Redacted.Redacted,
+        endpoint: string
+      ): Effect.fn.Return<Principal, Problem.Problem, HttpServerRequest.HttpServerRequest | HttpRouter.RouteContext> {
+        const { agentName = "" } = yield* HttpRouter.params
+        const request = describe(yield* HttpServerRequest.HttpServerRequest, agentName)
+        const token = Redacted.value(credential)
+        if (token === "") return yield* missing
+        if (!tokenPattern.test(token)) return yield* invalid
+        const principal = yield* auth.verify(credential, request).pipe(
+          Effect.provideContext(services),
+          // Whatever the host's code says may quote the token.
+          Effect.catchCause((cause) =>
+            Cause.hasInterrupts(cause) ? Effect.interrupt : Effect.andThen(logFailure(cause, token), unavailable)
+          )
+        )
+        if (principal === null || principal === undefined) return yield* invalid
+        if (principal.agentName !== agentName) return yield* new Problem.WrongAgent({})
+        const scope = scopes[endpoint]
+        if (scope !== undefined && principal.scopes !== undefined && !principal.scopes.includes(scope)) {
+          return yield* new Problem.InsufficientScope({
+            scope,
+            detail: `Use a token of this agent with the scope '${scope}'.`
+          })
+        }
+        return principal
+      })
+
+      return Authorization.of({
+        agentToken: (httpEffect, { credential, endpoint }) =>
+          Effect.matchEffect(authenticate(credential, endpoint.identifier), {
+            onSuccess: (principal) => Effect.provideService(httpEffect, AgentPrincipal, principal),
+            onFailure: respond
+          })
+      })
+    })
+  )
+
+const describe = (request: HttpServerRequest.HttpServerRequest, agentName: string): AuthRequest => {
+  const { authorization: _authorization, cookie: _cookie, ...headers } = request.headers
+  return {
+    method: request.method,
+    path: new URL(request.originalUrl, "http://localhost").pathname,
+    agentName,
+    headers
+  }
+}
+
+const logFailure = (cause: Cause.Cause<unknown>, token: string): Effect.Effect<void> =>
+  Effect.logError(`The verification of a token failed: ${Cause.pretty(cause).replaceAll(token, "<redacted>")}`)
+
+const missing = new Problem.Unauthorized({
+  reason: "missing",
+  detail: "Send the agent's token as 'Authorization: Bearer <token>'."
+})
+
+const unavailable = Effect.fail(
+  new Problem.AuthUnavailable({ detail: "Repeat after a few seconds.", retryAfterSeconds })
+)
+
+const invalid = new Problem.Unauthorized({
+  reason: "invalid",
+  detail: "The token is not valid here. Ask the operator of this host for a new one."
+})

@@ -1,0 +1,40 @@
+/** What every response has in common, whatever became of the request. */
+import * as Cause from "effect/Cause"
+import { uuidV7Unsafe } from "effect/crypto/SecureRandom"
+import * as Effect from "effect/Effect"
+import { HttpServerRequest } from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Problem from "../Problem.ts"
+import { respond } from "./respond.ts"
+
+const requestIdPattern = /^[\w.-]{1,128}$/u
+
+export const requestIdOf = (sent: string | null | undefined): string =>
+  typeof sent === "string" && requestIdPattern.test(sent) ? sent : uuidV7Unsafe()
+
+export const commonHeaders = (requestId: string): Record<string, string> => ({
+  "cache-control": "no-store",
+  "x-content-type-options": "nosniff",
+  "x-request-id": requestId
+})
+
+/**
+ * Turns defects into a problem, adds the common headers and names the request
+ * in the log. An interruption passes: whoever interrupted knows the answer.
+ */
+export const envelope = <E, R>(
+  handled: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
+): Effect.Effect<HttpServerResponse.HttpServerResponse, E, R | HttpServerRequest> =>
+  Effect.flatMap(HttpServerRequest, (request) => {
+    const requestId = requestIdOf(request.headers["x-request-id"])
+    return handled.pipe(
+      Effect.catchCause((cause) =>
+        Cause.hasInterrupts(cause) ? Effect.failCause(cause) : Effect.andThen(
+          Effect.logError("A request ended with a defect.", cause),
+          respond(new Problem.InternalError({}))
+        )
+      ),
+      Effect.map(HttpServerResponse.setHeaders(commonHeaders(requestId))),
+      Effect.annotateLogs("requestId", requestId)
+    )
+  })

@@ -1,0 +1,160 @@
+/** The life of a fetch handler: built at the first request, drained and closed at the end. */
+import { HeartbeatEngine } from "@everbeat/core/HeartbeatEngine"
+import type { RunStore } from "@everbeat/core/RunStore"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as HttpEffect from "effect/http/HttpEffect"
+import * as HttpRouter from "effect/http/HttpRouter"
+import { ClientAbort, isHttpServerError } from "effect/http/HttpServerError"
+import type { HttpServerRequest } from "effect/http/HttpServerRequest"
+import * as UrlParams from "effect/http/UrlParams"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import type { HeartbeatHandler } from "../HeartbeatHandler.ts"
+import * as Problem from "../Problem.ts"
+import { commonHeaders, requestIdOf } from "./envelope.ts"
+import type { Resolved } from "./options.ts"
+import { retryAfterSeconds } from "./problemOf.ts"
+import { refuse } from "./refuse.ts"
+import { respond } from "./respond.ts"
+import { layerRoutes } from "./routes.ts"
+
+interface App {
+  readonly handle: (request: Request) => Promise<Response>
+  /** Ends the passes, then answers whoever waits, then closes the layer. */
+  readonly shutdown: (graceMs: number, settled: Effect.Effect<unknown>) => Effect.Effect<void>
+}
+
+/** How long requests may take to answer after their passes have ended, before they are cut. */
+const lingerMs = 1000
+
+export const makeHost = <R, E>(
+  options: Resolved<R>,
+  layer: Layer.Layer<HeartbeatEngine | RunStore | R, E>,
+  defaultGraceMs: number
+): HeartbeatHandler => {
+  const inFlight = new Set<Promise<Response>>()
+  let building: Fiber.Fiber<App, E> | undefined
+  let disposing: Promise<void> | undefined
+
+  const ready = async (): Promise<App | undefined> => {
+    const fiber = building ??= Effect.runFork(build(options, layer))
+    const exit = await Effect.runPromise(Fiber.await(fiber))
+    if (Exit.isSuccess(exit)) return exit.value
+    if (building === fiber) building = undefined // the next request tries again
+    return undefined
+  }
+
+  const serve = async (request: Request): Promise<Response> => {
+    const app = disposing === undefined ? await ready() : undefined
+    if (disposing !== undefined) return refuse(request, shuttingDown)
+    return app === undefined ? refuse(request, notReady) : app.handle(request)
+  }
+
+  const fetch = async (request: Request): Promise<Response> => {
+    const pending = serve(request)
+    inFlight.add(pending)
+    try {
+      const response = await pending
+      if (disposing !== undefined) response.headers.set("connection", "close")
+      return response
+    } finally {
+      inFlight.delete(pending)
+    }
+  }
+
+  const settled = Effect.promise(() => Promise.allSettled(inFlight))
+
+  const shutdown = (graceMs: number): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      if (building === undefined) return Effect.void
+      const exit = building.pollUnsafe()
+      if (exit === undefined) return Fiber.interrupt(building)
+      return Exit.isSuccess(exit) ? exit.value.shutdown(graceMs, settled) : Effect.void
+    })
+
+  const dispose: HeartbeatHandler["dispose"] = ({ graceMs = defaultGraceMs } = {}) => {
+    // Set before the first effect runs: requests that arrive meanwhile are refused.
+    disposing ??= Promise.resolve().then(() => Effect.runPromise(shutdown(graceMs)))
+    return disposing
+  }
+
+  return { fetch, dispose, [Symbol.asyncDispose]: () => dispose() }
+}
+
+const build = <R, E>(
+  options: Resolved<R>,
+  layer: Layer.Layer<HeartbeatEngine | RunStore | R, E>
+): Effect.Effect<App, E> =>
+  Effect.gen(function*() {
+    const scope = yield* Scope.make()
+    const context = yield* layerRoutes(options).pipe(
+      Layer.provideMerge(layerRouter),
+      Layer.provideMerge(layer),
+      Layer.buildWithScope(scope),
+      Effect.onExit((exit) => Exit.isSuccess(exit) ? Effect.void : Scope.close(scope, exit)),
+      Effect.tapCause((cause) => Effect.logError("The services of the heartbeat handler could not be started.", cause))
+    )
+    const requests = new Set<Fiber.Fiber<unknown, unknown>>()
+    const handled = Context.get(context, HttpRouter.HttpRouter).asHttpEffect().pipe(
+      Effect.catchCause((cause) =>
+        Effect.tap(respond(problemOfCause(cause)), Cause.hasDies(cause) ? Effect.logError(cause) : Effect.void)
+      )
+    )
+    const tracked = Effect.withFiber((fiber) => {
+      requests.add(fiber)
+      fiber.addObserver(() => requests.delete(fiber))
+      return handled
+    })
+    const handle = HttpEffect.toWebHandlerWith<never, HttpServerRequest | Scope.Scope>(
+      Context.add(context, UrlParams.CurrentRedactedNames, unknownNames)
+    )(tracked)
+    const { drain } = Context.get(context, HeartbeatEngine)
+    return {
+      handle: async (request) => {
+        const response = await handle(request)
+        // Outside of the routes nobody has set them yet.
+        const common = commonHeaders(
+          response.headers.get("x-request-id") ?? requestIdOf(request.headers.get("x-request-id"))
+        )
+        for (const [name, value] of Object.entries(common)) response.headers.set(name, value)
+        return response
+      },
+      shutdown: (graceMs, settled) =>
+        drain(graceMs).pipe(
+          Effect.andThen(Effect.timeoutOption(settled, lingerMs)),
+          Effect.andThen(Effect.sync(() => {
+            for (const fiber of [...requests]) fiber.interruptUnsafe()
+          })),
+          Effect.andThen(Effect.timeoutOption(settled, lingerMs)),
+          Effect.andThen(Scope.close(scope, Exit.void))
+        )
+    }
+  })
+
+const layerRouter = Layer.provide(
+  HttpRouter.layer,
+  // Names are case-sensitive and may be long: a bad one is to meet authentication, not a missing route.
+  Layer.succeed(HttpRouter.RouterConfig, { caseSensitive: true, ignoreDuplicateSlashes: false, maxParamLength: 8192 })
+)
+
+/** A token that somebody puts into the query against all advice must not end in a span: only our own names stay. */
+const unknownNames: ReadonlyArray<RegExp> = [/^(?!(?:limit|cursor|status)$)/u]
+
+const problemOfCause = (cause: Cause.Cause<unknown>): Problem.Problem => {
+  for (const reason of cause.reasons) {
+    if (reason._tag === "Fail" && isHttpServerError(reason.error) && reason.error.reason._tag === "RouteNotFound") {
+      return new Problem.RouteNotFound({})
+    }
+    if (reason._tag === "Interrupt") {
+      return reason.annotations.has(ClientAbort.key) ? new Problem.ClientClosedRequest({}) : shuttingDown
+    }
+  }
+  return new Problem.InternalError({})
+}
+
+const shuttingDown = new Problem.ShuttingDown({ retryAfterSeconds })
+const notReady = new Problem.NotReady({ retryAfterSeconds })

@@ -1,0 +1,78 @@
+/** Reads the optional JSON body of a request. */
+import * as ByteSize from "effect/ByteSize"
+import * as Effect from "effect/Effect"
+import * as HttpIncomingMessage from "effect/http/HttpIncomingMessage"
+import type { HttpServerRequest } from "effect/http/HttpServerRequest"
+import type { Json } from "effect/Schema"
+import * as Problem from "../Problem.ts"
+
+type Refused =
+  | Problem.BodyAlreadyConsumed
+  | Problem.InvalidRequest
+  | Problem.PayloadTooLarge
+  | Problem.UnsupportedMediaType
+
+/** Deeper values break recursive code on the way to the store. */
+const maxDepth = 100
+
+export const readPayload = Effect.fnUntraced(function*(
+  request: HttpServerRequest,
+  maxBytes: number
+): Effect.fn.Return<Json | undefined, Refused> {
+  if (isConsumed(request.source)) return yield* new Problem.BodyAlreadyConsumed({})
+  const bytes = yield* request.arrayBuffer.pipe(
+    Effect.provideService(HttpIncomingMessage.MaxBodySize, ByteSize.bytes(maxBytes)),
+    Effect.mapError((error) =>
+      error.reason._tag === "RequestParseError" && error.reason.reason === "BodyTooLarge"
+        ? new Problem.PayloadTooLarge({ maxBytes, detail: `Send at most ${maxBytes} bytes.` })
+        : new Problem.InvalidRequest({ detail: "The body could not be read to its end. Send the request again." })
+    )
+  )
+  if (bytes.byteLength === 0) {
+    // The sender announced bytes and none arrived: running with an empty payload would be silently wrong.
+    if (Number(request.headers["content-length"] ?? 0) > 0) return yield* new Problem.BodyAlreadyConsumed({})
+    return undefined
+  }
+  const refusal = refuseType(request.headers)
+  if (refusal !== undefined) return yield* new Problem.UnsupportedMediaType({ detail: refusal })
+  return yield* parse(bytes)
+})
+
+const isConsumed = (source: object): boolean =>
+  source instanceof Request && (source.bodyUsed || source.body?.locked === true)
+
+const jsonType = /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/iu
+
+const refuseType = (headers: Readonly<Record<string, string | undefined>>): string | undefined => {
+  const coding = headers["content-encoding"] ?? "identity"
+  if (coding.toLowerCase() !== "identity") return "Send the body without Content-Encoding."
+  const type = headers["content-type"]
+  return type === undefined || jsonType.test(type)
+    ? undefined
+    : "Send the body as 'Content-Type: application/json' (curl: --json), or send none."
+}
+
+const parse = (bytes: ArrayBuffer): Effect.Effect<Json, Problem.InvalidRequest> =>
+  Effect.suspend(() => {
+    let value: Json
+    try {
+      value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes))
+    } catch {
+      // The parser's message quotes the body, which may hold what the log must not.
+      return malformed("The body is not valid JSON in UTF-8. Correct it, or send none.")
+    }
+    return isTooDeep(value) ? malformed(`The body is nested deeper than ${maxDepth} levels.`) : Effect.succeed(value)
+  })
+
+const malformed = (detail: string) => Effect.fail(new Problem.InvalidRequest({ detail }))
+
+const isTooDeep = (value: Json): boolean => {
+  let level: ReadonlyArray<Json> = [value]
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > maxDepth) return true
+    level = level.flatMap((item): ReadonlyArray<Json> =>
+      typeof item === "object" && item !== null ? Object.values(item) : []
+    )
+  }
+  return false
+}

@@ -1,0 +1,364 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Heartbeat from "@everbeat/core/Heartbeat"
+import * as HeartbeatEngine from "@everbeat/core/HeartbeatEngine"
+import type { RunStore } from "@everbeat/core/RunStore"
+import * as Step from "@everbeat/core/Step"
+import { StoreError } from "@everbeat/core/StoreError"
+import { HeartbeatHandler } from "@everbeat/http"
+import { MemoryStore } from "@everbeat/store-memory"
+import { Context, Deferred, Effect, Fiber, Layer } from "effect"
+import {
+  acquire,
+  auth,
+  beat,
+  callOf,
+  gated,
+  heartbeats,
+  host,
+  hostWith,
+  makeGate,
+  read,
+  requestOf,
+  secrets,
+  until
+} from "./harness.ts"
+
+const problem = (slug: string): string => `https://everbeat.dev/problems/${slug}`
+
+const down = (operation: string) =>
+  Effect.fail(new StoreError({ operation, reason: "unavailable", detail: "db-7.internal:5432 refused evbuser" }))
+
+const serving = <E>(
+  beats: Heartbeat.Heartbeat<string, unknown, unknown, never>,
+  layer: Layer.Layer<HeartbeatEngine.HeartbeatEngine | RunStore, E>
+) =>
+  Effect.gen(function*() {
+    const verify = yield* auth
+    const handler = yield* acquire(() => HeartbeatHandler.make({ heartbeats: () => beats, auth: verify, layer }))
+    return { handler, call: callOf(handler) }
+  })
+
+describe("single flight", () => {
+  it.live("two calls at once are one 200 and one 409", () =>
+    Effect.gen(function*() {
+      const gate = yield* makeGate
+      const { call } = yield* serving(gated(gate.pass), host)
+      const first = yield* Effect.forkChild(beat(call))
+      yield* gate.reached
+      const second = yield* beat(call)
+      assert.strictEqual(second.status, 409)
+      assert.strictEqual(second.json.type, problem("run-in-progress"))
+      const seconds = Number(second.headers.get("retry-after"))
+      assert.isTrue(Number.isInteger(seconds) && seconds >= 1 && seconds <= 5)
+      assert.strictEqual(second.json.retryAfterSeconds, seconds)
+      yield* gate.open
+      const { json, status } = yield* Fiber.join(first)
+      assert.strictEqual(status, 200)
+      assert.strictEqual(json.runId, second.json.runId)
+    }))
+
+  it.live("other agents are not held up by one heartbeat that serves all", () =>
+    Effect.gen(function*() {
+      const gate = yield* makeGate
+      const { call } = yield* serving(gated(gate.pass), host)
+      const first = yield* Effect.forkChild(beat(call))
+      const second = yield* Effect.forkChild(beat(call, { token: secrets.release }, "release"))
+      yield* gate.reached
+      yield* gate.open
+      assert.strictEqual((yield* Fiber.join(first)).status, 200)
+      assert.strictEqual((yield* Fiber.join(second)).status, 200)
+    }))
+})
+
+describe("a client that disconnects", () => {
+  it.live("does not cut the pass, which is recorded", () =>
+    Effect.gen(function*() {
+      const gate = yield* makeGate
+      const { call, handler } = yield* serving(gated(gate.pass), host)
+      const controller = new AbortController()
+      const request = requestOf("/api/agents/triage/heartbeat", {
+        method: "POST",
+        token: secrets.triage,
+        signal: controller.signal
+      })
+      const pending = handler.fetch(request)
+      yield* gate.reached
+      controller.abort()
+      const gone = yield* Effect.promise(() => pending.then(read))
+      assert.strictEqual(gone.status, 499)
+      assert.strictEqual(gone.json.type, problem("client-closed-request"))
+      const listed = yield* call("/api/agents/triage/runs", { token: secrets.triage })
+      const [{ runId, status }] = listed.json.items
+      assert.strictEqual(status, "running")
+      yield* gate.open
+      yield* until(async () => {
+        const run = await Effect.runPromise(call(`/api/agents/triage/runs/${runId}`, { token: secrets.triage }))
+        return run.json.status === "ok"
+      })
+    }))
+})
+
+describe("a failing store", () => {
+  it.live("at begin is 503, and says nothing of the store's own words", () =>
+    Effect.gen(function*() {
+      const { call } = yield* serving(
+        heartbeats.triage,
+        hostWith({ checkpoints: () => ({ begin: () => down("begin") }) })
+      )
+      const { headers, json, status, text } = yield* beat(call)
+      assert.strictEqual(status, 503)
+      assert.strictEqual(json.type, problem("store-unavailable"))
+      assert.isNotNull(headers.get("retry-after"))
+      assert.notInclude(text, "db-7")
+    }))
+
+  it.live("at settle is 503 with the report embedded", () =>
+    Effect.gen(function*() {
+      const { call } = yield* serving(
+        heartbeats.triage,
+        hostWith({ checkpoints: () => ({ settle: () => down("settle") }) })
+      )
+      const { headers, json, status } = yield* beat(call)
+      assert.strictEqual(status, 503)
+      assert.strictEqual(json.type, problem("run-not-recorded"))
+      assert.isNotNull(headers.get("retry-after"))
+      assert.strictEqual(json.report.runId, json.runId)
+      assert.strictEqual(json.report.status, "error")
+      assert.deepStrictEqual(json.report.touchedIssueUrls, ["https://issues.test/7"])
+      assert.match(json.report.startedAt, /Z$/u)
+    }))
+
+  it.live("at reading is 503", () =>
+    Effect.gen(function*() {
+      const { call } = yield* serving(
+        heartbeats.triage,
+        hostWith({ runs: () => ({ list: () => down("list"), get: () => down("get") }) })
+      )
+      const options = { token: secrets.triage }
+      const id = "01a1fc4b-0e11-76af-a7f8-60f1a1b3dc01"
+      assert.strictEqual((yield* call("/api/agents/triage/runs", options)).json.type, problem("store-unavailable"))
+      assert.strictEqual(
+        (yield* call(`/api/agents/triage/runs/${id}`, options)).json.type,
+        problem("store-unavailable")
+      )
+    }))
+
+  it.live("that dies is 500 without details", () =>
+    Effect.gen(function*() {
+      const { call } = yield* serving(
+        heartbeats.triage,
+        hostWith({ runs: () => ({ list: () => Effect.die(new Error("secret of the host")) }) })
+      )
+      const { headers, json, status, text } = yield* call("/api/agents/triage/runs", { token: secrets.triage })
+      assert.strictEqual(status, 500)
+      assert.strictEqual(json.type, problem("internal-error"))
+      assert.strictEqual(headers.get("content-type"), "application/problem+json")
+      assert.isNotNull(headers.get("x-request-id"))
+      assert.notInclude(text, "secret")
+    }))
+})
+
+describe("a cancelled run", () => {
+  it.live("is 409", () =>
+    Effect.gen(function*() {
+      const gate = yield* makeGate
+      const { call } = yield* serving(
+        gated(gate.pass),
+        hostWith({
+          checkpoints: ({ renew }) => ({
+            renew: (leases, ttl) =>
+              Effect.map(renew(leases, ttl), (all) => all.map((one) => ({ ...one, cancelRequested: true })))
+          })
+        }, HeartbeatEngine.layerWith({ leaseTtl: "300 millis" }))
+      )
+      const pending = yield* Effect.forkChild(beat(call))
+      yield* gate.reached
+      const { json, status } = yield* Fiber.join(pending)
+      assert.strictEqual(status, 409)
+      assert.strictEqual(json.type, problem("run-cancelled"))
+    }))
+})
+
+describe("dispose", () => {
+  it.live("lets the pass in flight finish and refuses new requests", () =>
+    Effect.gen(function*() {
+      const gate = yield* makeGate
+      const { call, handler } = yield* serving(gated(gate.pass), host)
+      const pending = yield* Effect.forkChild(beat(call))
+      yield* gate.reached
+      const disposed = handler.dispose({ graceMs: 60_000 })
+      const refused = yield* beat(call)
+      assert.strictEqual(refused.status, 503)
+      assert.strictEqual(refused.json.type, problem("shutting-down"))
+      assert.isNotNull(refused.headers.get("retry-after"))
+      assert.strictEqual(refused.headers.get("connection"), "close")
+      yield* gate.open
+      const { headers, status } = yield* Fiber.join(pending)
+      assert.strictEqual(status, 200)
+      assert.strictEqual(headers.get("connection"), "close")
+      yield* Effect.promise(() => disposed)
+      assert.strictEqual((yield* beat(call)).status, 503)
+    }))
+
+  it.live("interrupts what outlives the grace and answers who waits", () =>
+    Effect.gen(function*() {
+      const gate = yield* makeGate
+      let closed = false
+      const { call, handler } = yield* serving(
+        gated(gate.pass),
+        Layer.merge(host, Layer.effectDiscard(Effect.addFinalizer(() => Effect.sync(() => void (closed = true)))))
+      )
+      const pending = yield* Effect.forkChild(beat(call))
+      yield* gate.reached
+      yield* Effect.promise(() => handler.dispose({ graceMs: 0 }))
+      assert.isTrue(closed)
+      const { json, status } = yield* Fiber.join(pending)
+      assert.strictEqual(status, 503)
+      assert.strictEqual(json.type, problem("run-interrupted"))
+      assert.isString(json.runId)
+    }))
+
+  it.live("aborts a request that is stuck in its body", () =>
+    Effect.gen(function*() {
+      const { call, handler } = yield* serving(heartbeats.triage, host)
+      const body = new ReadableStream<Uint8Array>({ pull: () => new Promise(() => {}) }, { highWaterMark: 0 })
+      yield* beat(call)
+      const pending = yield* Effect.forkChild(beat(call, { body, headers: { "content-type": "application/json" } }))
+      yield* until(() => body.locked)
+      yield* Effect.promise(() => handler.dispose({ graceMs: 0 }))
+      const { json, status } = yield* Fiber.join(pending)
+      assert.strictEqual(status, 503)
+      assert.strictEqual(json.type, problem("shutting-down"))
+    }))
+
+  it.live("is shared by all who call it", () =>
+    Effect.gen(function*() {
+      const { call, handler } = yield* serving(heartbeats.triage, host)
+      yield* beat(call)
+      const first = handler.dispose()
+      assert.strictEqual(handler.dispose({ graceMs: 0 }), first)
+      yield* Effect.promise(() => Promise.all([first, handler[Symbol.asyncDispose]()]))
+    }))
+
+  it.live("before the first request builds nothing", () =>
+    Effect.gen(function*() {
+      let built = 0
+      const layer = Layer.merge(host, Layer.effectDiscard(Effect.sync(() => built++)))
+      const { call, handler } = yield* serving(heartbeats.triage, layer)
+      yield* Effect.promise(() => handler.dispose())
+      assert.strictEqual((yield* beat(call)).status, 503)
+      assert.strictEqual(built, 0)
+    }))
+
+  it.live("gives up a build that hangs", () =>
+    Effect.gen(function*() {
+      const started = yield* Deferred.make<void>()
+      const layer = Layer.merge(
+        host,
+        Layer.effectDiscard(Effect.andThen(Deferred.succeed(started, undefined), Effect.never))
+      )
+      const { call, handler } = yield* serving(heartbeats.triage, layer)
+      const pending = yield* Effect.forkChild(beat(call))
+      yield* Deferred.await(started)
+      yield* Effect.promise(() => handler.dispose())
+      assert.strictEqual((yield* Fiber.join(pending)).json.type, problem("shutting-down"))
+    }))
+})
+
+describe("a pass that a handler left behind", () => {
+  const leaveOne = Effect.gen(function*() {
+    const shared = yield* Layer.build(MemoryStore.layer)
+    const layer = HeartbeatEngine.layer.pipe(Layer.provideMerge(Layer.succeedContext(shared)))
+    const gate = yield* makeGate
+    const { call, handler } = yield* serving(gated(gate.pass), layer)
+    const pending = yield* Effect.forkChild(beat(call))
+    yield* gate.reached
+    yield* Effect.promise(() => handler.dispose({ graceMs: 0 }))
+    const { json } = yield* Fiber.join(pending)
+    return { runId: json.runId as string, layer }
+  })
+
+  it.live("is continued by the next one, as the same run", () =>
+    Effect.gen(function*() {
+      const { layer, runId } = yield* leaveOne
+      const { call } = yield* serving(gated(Effect.void), layer)
+      const { headers, json, status } = yield* beat(call)
+      assert.strictEqual(status, 200)
+      assert.strictEqual(json.status, "ok")
+      assert.strictEqual(json.runId, runId)
+      assert.isNull(headers.get("idempotency-replayed"))
+      const run = yield* call(`/api/agents/triage/runs/${runId}`, { token: secrets.triage })
+      assert.lengthOf(run.json.attempts, 2)
+    }))
+
+  it.live("blocks another step list that insists, with 409", () =>
+    Effect.gen(function*() {
+      const { layer, runId } = yield* leaveOne
+      const other = Heartbeat.make("gated", [Step.make("another", Effect.void)], { onDefinitionChange: "fail" })
+      const { call } = yield* serving(other, layer)
+      const { json, status } = yield* beat(call)
+      assert.strictEqual(status, 409)
+      assert.strictEqual(json.type, problem("run-not-resumable"))
+      assert.strictEqual(json.runId, runId)
+    }))
+})
+
+describe("the host's layer", () => {
+  it.live("that fails to build is 503, and is tried again", () =>
+    Effect.gen(function*() {
+      let tries = 0
+      let released = 0
+      const flaky = Layer.effectDiscard(
+        Effect.suspend(() => ++tries < 3 ? Effect.fail("no database yet") : Effect.void)
+      )
+      const before = Layer.effectDiscard(Effect.addFinalizer(() => Effect.sync(() => released++)))
+      const { call } = yield* serving(heartbeats.triage, flaky.pipe(Layer.provideMerge(Layer.merge(host, before))))
+      for (const _ of [1, 2]) {
+        const { headers, json, status, text } = yield* beat(call)
+        assert.strictEqual(status, 503)
+        assert.strictEqual(json.type, problem("not-ready"))
+        assert.isNotNull(headers.get("retry-after"))
+        assert.notInclude(text, "database")
+      }
+      assert.strictEqual(released, 2)
+      assert.strictEqual((yield* beat(call)).status, 200)
+    }))
+
+  it.live("is built once for requests that come together", () =>
+    Effect.gen(function*() {
+      let built = 0
+      const layer = Layer.merge(host, Layer.effectDiscard(Effect.sync(() => built++)))
+      const { call } = yield* serving(heartbeats.triage, layer)
+      yield* Effect.all([call("/api/openapi.json"), call("/api/openapi.json"), call("/nope")], {
+        concurrency: "unbounded"
+      })
+      assert.strictEqual(built, 1)
+    }))
+
+  it.live("provides the services of the steps", () =>
+    Effect.gen(function*() {
+      class Tracker extends Context.Service<Tracker, { readonly url: string }>()("test/Tracker") {}
+      const verify = yield* auth
+      const sync = Step.make("sync", Effect.flatMap(Tracker, ({ url }) => Step.touch(url)))
+      const handler = yield* acquire(() =>
+        HeartbeatHandler.make({
+          heartbeats: { triage: Heartbeat.make("dispatch", [sync]) },
+          auth: verify,
+          layer: Layer.merge(host, Layer.succeed(Tracker, { url: "https://issues.test/9" }))
+        })
+      )
+      assert.deepStrictEqual((yield* beat(callOf(handler))).json.touchedIssueUrls, ["https://issues.test/9"])
+    }))
+
+  it.live("of several handlers may share one store", () =>
+    Effect.gen(function*() {
+      const shared = yield* Layer.build(MemoryStore.layer)
+      const layer = HeartbeatEngine.layer.pipe(Layer.provideMerge(Layer.succeedContext(shared)))
+      const one = yield* serving(heartbeats.triage, layer)
+      const two = yield* serving(heartbeats.triage, layer)
+      const { json } = yield* beat(one.call, { headers: { "idempotency-key": "k" } })
+      const replay = yield* beat(two.call, { headers: { "idempotency-key": "k" } })
+      assert.strictEqual(replay.headers.get("idempotency-replayed"), "true")
+      assert.strictEqual(replay.json.runId, json.runId)
+    }))
+})

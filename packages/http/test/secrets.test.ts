@@ -1,0 +1,116 @@
+import { assert, describe, it } from "@effect/vitest"
+import { AgentAuth, HeartbeatHandler } from "@everbeat/http"
+import { Cause, Effect, Layer, Logger, Redacted, Tracer } from "effect"
+import { acquire, auth, beat, callOf, heartbeats, host, secrets } from "./harness.ts"
+
+/** Keeps everything that a backend would get. */
+const observed = () => {
+  const lines: Array<string> = []
+  const spans: Array<Tracer.NativeSpan> = []
+  const logger = Logger.make(({ cause, fiber, message }) => {
+    lines.push(JSON.stringify([message, Cause.pretty(cause), [...fiber.context.mapUnsafe.keys()]]))
+  })
+  const tracer = Tracer.make({
+    span: (options) => {
+      const span = new Tracer.NativeSpan(options)
+      spans.push(span)
+      return span
+    }
+  })
+  return { lines, spans, layer: Layer.mergeAll(Logger.layer([logger]), Layer.succeed(Tracer.Tracer, tracer)) }
+}
+
+describe("secrets", () => {
+  it.live("appear in no log, span, or answer", () =>
+    Effect.gen(function*() {
+      const { layer, lines, spans } = observed()
+      const verify = yield* auth
+      const handler = yield* acquire(() =>
+        HeartbeatHandler.make({ heartbeats, auth: verify, layer: Layer.provideMerge(host, layer) })
+      )
+      const call = callOf(handler)
+      const answers = [
+        yield* beat(call, { body: `{"mode":"warn"}` }),
+        yield* beat(call, { body: `{"mode":"throw"}` }),
+        yield* beat(call, {}, "release"),
+        yield* beat(call, { token: `${secrets.triage}-wrong` }),
+        yield* beat(call, { body: "{" }),
+        yield* call(`/api/agents/triage/runs?token=${secrets.triage}&limit=3`, { token: secrets.triage }),
+        yield* call(`/nope?access=${secrets.triage}`)
+      ]
+      const seen = JSON.stringify([
+        lines,
+        spans.map((span) => [span.name, [...span.attributes], span.events, span.status]),
+        answers.map(({ headers, text }) => [[...headers], text])
+      ], (_, value) => typeof value === "bigint" ? String(value) : value)
+      assert.isAbove(lines.length, 0)
+      assert.isAbove(spans.length, 0)
+      assert.include(seen, "limit=3")
+      for (const secret of Object.values(secrets)) assert.notInclude(seen, secret)
+    }))
+
+  it.live("are cut out of what a verification that fails says", () =>
+    Effect.gen(function*() {
+      const { layer, lines } = observed()
+      for (
+        const broken of [
+          AgentAuth.make((token) => Effect.fail(new Error(`no row for ${Redacted.value(token)}`))),
+          AgentAuth.make((token) => Effect.die(new Error(`no row for ${Redacted.value(token)}`))),
+          AgentAuth.fromPromise((token) => {
+            throw new Error(`no row for ${Redacted.value(token)}`)
+          })
+        ]
+      ) {
+        const handler = yield* acquire(() =>
+          HeartbeatHandler.make({ heartbeats, auth: broken, layer: Layer.provideMerge(host, layer) })
+        )
+        const { status, text } = yield* beat(callOf(handler))
+        assert.strictEqual(status, 503)
+        assert.notInclude(text, secrets.triage)
+      }
+      assert.include(lines.join(), "no row for <redacted>")
+      assert.notInclude(lines.join(), secrets.triage)
+    }))
+
+  it.live("are not handed to the host beside the token", () =>
+    Effect.gen(function*() {
+      let request: AgentAuth.AuthRequest | undefined
+      const handler = yield* acquire(() =>
+        HeartbeatHandler.make({
+          heartbeats,
+          auth: AgentAuth.make((_, asked) => {
+            request = asked
+            return Effect.succeed(null)
+          }),
+          layer: host
+        })
+      )
+      yield* beat(callOf(handler), { headers: { "x-tenant": "acme", cookie: "session=1" } })
+      assert.deepStrictEqual(request?.headers, { "x-tenant": "acme" })
+      assert.strictEqual(request?.path, "/api/agents/triage/heartbeat")
+      assert.strictEqual(request?.agentName, "triage")
+    }))
+
+  it.live("are out of reach of the steps", () =>
+    Effect.gen(function*() {
+      const { Heartbeat, Step } = yield* Effect.promise(() => import("@everbeat/core"))
+      let keys: ReadonlyArray<string> = []
+      const spy = Step.make(
+        "spy",
+        Effect.map(Effect.context<never>(), (context) => {
+          keys = [...context.mapUnsafe.keys()]
+        })
+      )
+      const verify = yield* auth
+      const handler = yield* acquire(() =>
+        HeartbeatHandler.make({ heartbeats: { triage: Heartbeat.make("spy", [spy]) }, auth: verify, layer: host })
+      )
+      assert.strictEqual((yield* beat(callOf(handler))).json.status, "ok")
+      assert.deepStrictEqual(
+        keys.filter((key) =>
+          /HttpServerRequest|RequestState|RouteContext|ParsedSearchParams|AgentPrincipal/u.test(key)
+        ),
+        []
+      )
+    }))
+})
