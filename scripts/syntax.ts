@@ -12,11 +12,22 @@ export interface Node {
   readonly [field: string]: unknown
 }
 
+/** A comment, without its marks. */
+export interface Comment {
+  readonly type: "Line" | "Block"
+  readonly value: string
+  readonly start: number
+  readonly end: number
+}
+
 const isNode = (value: unknown): value is Node =>
   typeof value === "object" && value !== null && "type" in value && typeof value.type === "string" && "start" in value
 
 /** Parses a TypeScript module, or throws with the first syntax error. */
-export const parse = (code: string, file: string) => {
+export const parse = (
+  code: string,
+  file: string
+): { readonly comments: ReadonlyArray<Comment>; readonly program: Node } => {
   const { comments, errors, program } = parseSync(file, code, { lang: "ts" })
   const [error] = errors
   if (error !== undefined) throw new SyntaxError(`${file}: ${error.message}`)

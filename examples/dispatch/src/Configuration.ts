@@ -3,7 +3,7 @@ import { Config, Effect, Option, Redacted, Schema } from "effect"
 import { RepositoryName } from "./Issue.ts"
 
 /** Something in the environment that Dispatch cannot start with. */
-export class ConfigurationRefused extends Schema.TaggedError<ConfigurationRefused>()("ConfigurationRefused", {
+class ConfigurationRefused extends Schema.TaggedError<ConfigurationRefused>()("ConfigurationRefused", {
   variable: Schema.String,
   reason: Schema.String
 }) {

@@ -18,7 +18,7 @@ export class Repositories extends Context.Service<Repositories, ReadonlyArray<st
  * Pulls the issues of every repository. A repository that fails is a warning, the others still sync. They sync side by
  * side, but what they report is in the order of the repositories.
  */
-export const syncIssues = Step.make(
+const syncIssues = Step.make(
   "sync-issues",
   { result: Schema.Array(RepositorySync) },
   () =>
@@ -40,7 +40,7 @@ export const syncIssues = Step.make(
 )
 
 /** Brings the tickets in line with what synced in this pass. Without it Dispatch would hand out stale work: critical. */
-export const reconcile = Step.make("reconcile", { after: { syncIssues } }, ({ syncIssues }) =>
+const reconcile = Step.make("reconcile", { after: { syncIssues } }, ({ syncIssues }) =>
   Effect.gen(function*() {
     const reconciler = yield* Reconciler
     const changes = yield* reconciler.reconcile(syncIssues.map(({ repository }) => repository))
@@ -48,7 +48,7 @@ export const reconcile = Step.make("reconcile", { after: { syncIssues } }, ({ sy
   }))
 
 /** Gives back what agents claimed and then left lying. */
-export const releaseStaleClaims = Step.make(
+const releaseStaleClaims = Step.make(
   "release-stale-claims",
   Effect.gen(function*() {
     const claims = yield* Claims
@@ -57,7 +57,7 @@ export const releaseStaleClaims = Step.make(
 )
 
 /** Counts the tickets. The run's id is the report's: a continued pass leaves one report. */
-export const report = Step.make("report", { after: { reconcile, releaseStaleClaims } }, () =>
+const report = Step.make("report", { after: { reconcile, releaseStaleClaims } }, () =>
   Effect.gen(function*() {
     const reporting = yield* Reporting
     const repositories = yield* Repositories

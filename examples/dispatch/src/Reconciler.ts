@@ -6,7 +6,7 @@ import { Tracker } from "./Tracker.ts"
 import type { TrackerUnavailable } from "./TrackerError.ts"
 
 /** How a ticket differed from its issue. */
-export const ChangeKind = Schema.Literals(["opened", "closed", "reopened", "retitled", "reassigned"])
+const ChangeKind = Schema.Literals(["opened", "closed", "reopened", "retitled", "reassigned"])
 
 /** How a ticket differed from its issue. */
 export type ChangeKind = typeof ChangeKind.Type

@@ -5,7 +5,7 @@ import { Tracker } from "./Tracker.ts"
 import type { TrackerUnavailable } from "./TrackerError.ts"
 
 /** Ticket counts; claimed and unassigned tickets are open ones. */
-export const TicketCounts = Schema.Struct({
+const TicketCounts = Schema.Struct({
   open: Schema.Int,
   closed: Schema.Int,
   claimed: Schema.Int,

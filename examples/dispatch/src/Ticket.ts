@@ -2,7 +2,7 @@ import { DateTime, Schema } from "effect"
 import { Issue, IssueState, RepositoryName } from "./Issue.ts"
 
 /** An agent's exclusive right to work on a ticket, until it expires. */
-export const Claim = Schema.Struct({
+const Claim = Schema.Struct({
   agent: Schema.NonEmptyString,
   claimedAt: Schema.DateTimeUtcFromString,
   expiresAt: Schema.DateTimeUtcFromString

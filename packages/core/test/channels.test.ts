@@ -24,7 +24,7 @@ it.layer(layer)("the two channels", (it) => {
       const report = yield* Heartbeat.run(Heartbeat.make("t", [a, b]), { agent: "collects" })
       assert.strictEqual(report.status, "warning")
       assert.deepStrictEqual(report.touchedIssueUrls, ["https://x.dev/1", "https://x.dev/2"])
-      assert.deepStrictEqual(
+      assert.deepStrictEqual<unknown>(
         report.warnings.map(({ at: _, value: __, ...rest }) => rest),
         [
           {
@@ -36,7 +36,7 @@ it.layer(layer)("the two channels", (it) => {
             url: "https://example.com/bad"
           },
           { severity: "warning", step: "b", code: "Low", message: "Low { n: 42 }" }
-        ] as ReadonlyArray<unknown> as typeof report.warnings
+        ]
       )
       assert.deepStrictEqual(statuses(report), ["a:warning", "b:warning"])
       assert.strictEqual(report.summary, "2 steps: 2 warning; 2 issues touched")
@@ -201,13 +201,13 @@ it.layer(layer)("the two channels", (it) => {
     const b = Step.make("b", { after: { a } }, () => Effect.void)
     const cyclic = Step.make("a", { after: { b } }, () => Effect.void)
     const self = Step.make("a", { after: { a } }, () => Effect.void)
-    const build = (steps: ReadonlyArray<AnyStep>, options?: Heartbeat.Options) => () =>
+    const build = (steps: ReadonlyArray<Step.Any>, options?: Heartbeat.Options) => () =>
       Heartbeat.make("t", steps, options)
-    assert.throws(build([b, a] as ReadonlyArray<AnyStep>), "Heartbeat 't': list 'a' before 'b', which runs after it")
+    assert.throws(build([b, a] as ReadonlyArray<Step.Any>), "Heartbeat 't': list 'a' before 'b', which runs after it")
     assert.throws(build([a, a]), "Heartbeat 't': 'a' is listed twice")
-    assert.throws(build([b] as ReadonlyArray<AnyStep>), "Heartbeat 't': 'b' runs after 'a', which is not listed")
-    assert.throws(build([cyclic, b] as ReadonlyArray<AnyStep>), "Heartbeat 't': 'a' and 'b' run after each other")
-    assert.throws(build([self] as ReadonlyArray<AnyStep>), "Heartbeat 't': 'a' runs after itself")
+    assert.throws(build([b] as ReadonlyArray<Step.Any>), "Heartbeat 't': 'b' runs after 'a', which is not listed")
+    assert.throws(build([cyclic, b] as ReadonlyArray<Step.Any>), "Heartbeat 't': 'a' and 'b' run after each other")
+    assert.throws(build([self] as ReadonlyArray<Step.Any>), "Heartbeat 't': 'a' runs after itself")
     assert.throws(build([]), "Heartbeat 't': list at least one step")
     assert.throws(build([a], { concurrency: 0 }), "Heartbeat 't': concurrency must be at least 1")
   })

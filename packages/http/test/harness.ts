@@ -14,8 +14,6 @@ export const secrets = {
   reader: "evb_test_reader1_2HsLw8xQvTbN4cKyRmPd6JfZeAgU9a3Y"
 } as const
 
-export type Agent = keyof typeof secrets
-
 /** `ghost` has a token and no heartbeat; `reader` may only read the runs of triage. */
 export const auth = Effect.map(
   Effect.all({

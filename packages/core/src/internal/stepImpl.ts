@@ -30,7 +30,7 @@ export const missing = Symbol.for("@everbeat/core/Step/missing")
 
 const Proto = { [TypeId]: TypeId, ...Pipeable.Prototype }
 
-export const create = (impl: StepImpl): StepImpl => Object.assign(Object.create(Proto), impl)
+const create = (impl: StepImpl): StepImpl => Object.assign(Object.create(Proto), impl)
 
 /** A copy of a step with some of its parts replaced. */
 export const derive = <S>(self: unknown, patch: Partial<StepImpl>): S =>
