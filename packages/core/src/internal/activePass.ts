@@ -31,7 +31,6 @@ export class ActivePass {
   private readonly readers = new Set<EventQueue>()
   private readonly waiters = new Set<(exit: PassExit) => void>()
   interrupt: Effect.Effect<void> = Effect.void
-  cancel: () => void = () => {}
   readonly runId: RunId
   readonly origin: AnyReport["origin"]
 

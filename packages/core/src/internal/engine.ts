@@ -35,7 +35,6 @@ export interface EngineState {
   readonly keeper: LeaseKeeper
   readonly clock: Clock.Clock
   readonly active: Map<RunId.RunId, ActivePass>
-  isStopping: () => boolean
 }
 
 /** A pass that the store granted to this engine. */
@@ -89,7 +88,7 @@ export const makeEngine = Effect.fnUntraced(function*(
       fiber.addObserver(() => background.delete(stop))
     }
   })
-  const state: EngineState = { store, runs, ttl, keeper, clock, active, isStopping: () => stopping }
+  const state: EngineState = { store, runs, ttl, keeper, clock, active }
 
   const metersOf = (definition: Definition, agentName: AgentName): Meters => {
     let byAgent = meters.get(definition)

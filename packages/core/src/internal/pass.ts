@@ -39,7 +39,6 @@ export const runPass = (state: EngineState, granted: Granted): Effect.Effect<Act
       reason ??= why
       fiber?.interruptUnsafe()
     }
-    active.cancel = stop("cancelled")
     state.active.set(meta.runId, active)
     granted.meters.started(context)
     state.keeper.add(granted.lease, granted.askedAt, { onLost: stop("lost"), onCancel: stop("cancelled") })
