@@ -11,7 +11,12 @@ const projectsIn = (folder: string) =>
     .map((name) => ({
       extends: true as const,
       root: join(root, folder, name),
-      test: { name, include: ["test/**/*.test.ts"] }
+      test: {
+        name,
+        include: ["test/**/*.test.ts"],
+        // A project that needs servers starts them itself.
+        globalSetup: existsSync(join(root, folder, name, "test/globalSetup.ts")) ? ["test/globalSetup.ts"] : []
+      }
     }))
 
 const projects = [

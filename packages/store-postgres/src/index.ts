@@ -1,4 +1,5 @@
 /**
  * @since 0.1.0
  */
-export {}
+export * as PostgresMigrations from "./PostgresMigrations.ts"
+export * as PostgresStore from "./PostgresStore.ts"

@@ -1,4 +1,9 @@
 /**
  * @since 0.1.0
  */
-export {}
+export * as RedisStore from "./RedisStore.ts"
+
+/**
+ * @since 0.1.0
+ */
+export * as RedisWarning from "./RedisWarning.ts"

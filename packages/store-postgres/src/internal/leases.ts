@@ -1,0 +1,128 @@
+/** Statements of the owner of a lease that save nothing: `renew`, `release`, `delete`; and `requestCancel`. */
+import type { CheckpointStore, Renewal } from "@everbeat/core/CheckpointStore"
+import type { Lease } from "@everbeat/core/Lease"
+import { type Fenced, type Gone, RunNotFound, type StoreError } from "@everbeat/core/StoreError"
+import * as Effect from "effect/Effect"
+import { type Client, maxRaces, untilWon } from "./client.ts"
+import { contention } from "./errors.ts"
+import { escape, escapeOptional } from "./escape.ts"
+import { answer } from "./settle.ts"
+import * as Sql from "./sql.ts"
+
+type Service = CheckpointStore["Service"]
+
+const states: ReadonlySet<unknown> = new Set<Renewal["state"]>(["renewed", "fenced", "gone"])
+
+const isState = (state: unknown): state is Renewal["state"] => states.has(state)
+
+const leaseColumns = [["n", "int"], ["run_id", "uuid"], ["fence", "bigint"], ["owner", "text"]] as const
+
+export const make = (
+  client: Client,
+  { row, run }: Sql.Tables
+): Pick<Service, "renew" | "release" | "delete" | "requestCancel"> => {
+  // Many rows in one statement: it waits for none of them while it holds others, so it is in no deadlock with saves.
+  const renewal = (waits: boolean): string =>
+    `with ${Sql.clock},
+  i as materialized (select * from ${Sql.source(leaseColumns, true)}),
+  l as materialized (
+    select r.run_id from i join ${run} r on r.run_id = i.run_id and r.fence = i.fence and r.owner = i.owner
+    where r.settled_at is null order by r.run_id for no key update of r${waits ? "" : " skip locked"}),
+  u as (
+    update ${run} r set ${Sql.renewed("r", "$5::float8")} from l, t where r.run_id = l.run_id
+    returning r.run_id, r.fence, r.owner, r.cancel_requested)
+  select i.n::text as n, coalesce(u.cancel_requested, false) as cancel,
+    case when u.run_id is not null then 'renewed' when r.run_id is null then 'gone'
+      when r.fence <> i.fence or r.owner <> i.owner then 'fenced' else 'raced' end as state
+    from i left join u on u.run_id = i.run_id and u.fence = i.fence and u.owner = i.owner
+    left join ${run} r on r.run_id = i.run_id and r.settled_at is null`
+
+  // What the server keeps is milliseconds: rounding up would leave the lease live for the rest of this one.
+  const releasing = `with ${Sql.clock},
+  u as (
+    update ${run} r set lease_until = date_trunc('milliseconds', t.now), due = date_trunc('milliseconds', t.now),
+      released = coalesce($4::text, '')
+    from t where r.run_id = $1::uuid and r.fence = $2::bigint and r.owner = $3::text and r.settled_at is null
+    returning r.run_id)
+  select 'done' as tag from u
+  union all
+  select case when r.fence <> $2::bigint or r.owner <> $3::text then 'fenced' else 'raced' end
+    from ${run} r where r.run_id = $1::uuid and r.settled_at is null and not exists (select from u)`
+
+  // As in `settle`: the deletion of rows must see all of them.
+  const deleting = `with s as materialized (
+    select r.run_id, r.next_row, r.fence, r.owner from ${run} r where r.run_id = $1::uuid and r.settled_at is null),
+  u as (
+    delete from ${run} r using s
+    where r.run_id = s.run_id and r.fence = $2::bigint and r.owner = $3::text and r.next_row = s.next_row
+      and r.settled_at is null
+    returning r.run_id),
+  d as (delete from ${row} m using u where m.run_id = u.run_id)
+  select 'done' as tag from u
+  union all
+  select case when s.fence <> $2::bigint or s.owner <> $3::text then 'fenced' else 'raced' end
+    from s where not exists (select from u)`
+
+  const cancelling = `update ${run} set cancel_requested = true
+    where run_id = $1::uuid and settled_at is null returning run_id`
+
+  const guarded = (
+    operation: string,
+    lease: Lease,
+    statement: string,
+    more: ReadonlyArray<unknown>
+  ): Effect.Effect<void, Fenced | Gone | StoreError> =>
+    Effect.asVoid(untilWon(
+      operation,
+      Effect.flatMap(
+        client.run(operation, statement, [lease.runId, lease.fence, escape(lease.owner), ...more]),
+        (rows): Effect.Effect<true | undefined, Fenced | Gone> => {
+          const outcome = answer(rows[0] === undefined ? "gone" : rows[0]["tag"], lease)
+          return outcome === undefined ? Effect.succeed(outcome) : Effect.as(outcome, true)
+        }
+      )
+    ))
+
+  /** Renews what it can and answers it; a row that is being written at this moment has no answer. */
+  const renewSome = (leases: ReadonlyArray<Lease>, ttl: number, waits: boolean) =>
+    Effect.map(
+      client.run("renew", renewal(waits), [
+        leases.map((_, n) => n),
+        leases.map(({ runId }) => runId),
+        leases.map(({ fence }) => fence),
+        leases.map(({ owner }) => escape(owner)),
+        ttl
+      ]),
+      (rows) => {
+        const answers = new Map<Lease, Renewal>()
+        for (const { cancel, n, state } of rows) {
+          const lease = leases[Number(n)]
+          if (lease === undefined || !isState(state)) continue
+          answers.set(lease, { runId: lease.runId, state, cancelRequested: cancel === "t" })
+        }
+        return answers
+      }
+    )
+
+  const renew = (leases: ReadonlyArray<Lease>, ttl: number): Effect.Effect<ReadonlyArray<Renewal>, StoreError> =>
+    Effect.gen(function*() {
+      const answers = new Map<Lease, Renewal>()
+      for (let race = 0; race < maxRaces; race++) {
+        const rest = leases.filter((lease) => !answers.has(lease))
+        if (rest.length === 0) return leases.flatMap((lease) => answers.get(lease) ?? [])
+        for (const [lease, answer] of yield* renewSome(rest, ttl, race >= 3)) answers.set(lease, answer)
+      }
+      return yield* contention("renew")
+    })
+
+  return {
+    renew: (leases, ttl) => renew(leases, Sql.ttlMillis(ttl)),
+    release: (lease, reason) => guarded("release", lease, releasing, [escapeOptional(reason)]),
+    delete: (lease) => guarded("delete", lease, deleting, []),
+    requestCancel: (runId) =>
+      Effect.flatMap(
+        client.run("requestCancel", cancelling, [runId]),
+        (rows) => rows.length === 0 ? Effect.fail(new RunNotFound({ runId })) : Effect.void
+      )
+  }
+}

@@ -1,0 +1,95 @@
+/** Pieces of SQL that several statements share. */
+import * as Duration from "effect/Duration"
+
+export interface Tables {
+  readonly schema: string
+  readonly run: string
+  readonly row: string
+  readonly migration: string
+}
+
+export const quote = (name: string): string => `"${name.replaceAll("\"", "\"\"")}"`
+
+export const tables = (schema: string): Tables => ({
+  schema: quote(schema),
+  run: `${quote(schema)}.run`,
+  row: `${quote(schema)}.run_row`,
+  migration: `${quote(schema)}.migration`
+})
+
+type Column = readonly [name: string, type: string]
+
+/** Requests as rows: constants for one, which keeps its plan an index look-up, and arrays for many. */
+export const source = (columns: ReadonlyArray<Column>, many: boolean): string => {
+  const names = columns.map(([name]) => name).join(", ")
+  const values = columns.map(([, type], index) => `$${index + 1}::${type}${many ? "[]" : ""}`).join(", ")
+  return many ? `unnest(${values}) as i(${names})` : `(values (${values})) as i(${names})`
+}
+
+/** The parameters of `source`. */
+export const bind = (requests: ReadonlyArray<ReadonlyArray<unknown>>): ReadonlyArray<unknown> => {
+  const [first = []] = requests
+  return requests.length === 1 ? first : first.map((_, column) => requests.map((request) => request[column]))
+}
+
+/** One reading of the server's clock per statement; as a subquery it can bound an index scan. */
+export const clock = "t as materialized (select clock_timestamp() as now)"
+
+export const millis = (instant: string): string => `(extract(epoch from ${instant}) * 1000)::bigint`
+
+export const later = (ms: string): string => `t.now + ${ms} * interval '1 millisecond'`
+
+const century = 100 * 365 * 86_400_000
+
+export const ttlMillis = (ttl: Duration.Duration): number =>
+  Math.max(0, Math.min(century, Math.round(Duration.toMillis(ttl))))
+
+export const isExhausted = (r: string): string => `(${r}.attempt >= ${r}.max_attempts or ${r}.stalled >= 2)`
+
+export const statusOf = (r: string): string =>
+  `case when ${r}.lease_until > (select now from t) then 'running' when ${
+    isExhausted(r)
+  } then 'exhausted' else 'interrupted' end`
+
+/**
+ * `due` is indexed, `lease_until` is not: it never lies after the end of the
+ * lease, and a renewal moves it only when half of the lease has passed, so
+ * that most updates of a head stay within its page (HOT).
+ */
+export const renewed = (r: string, ttl: string): string =>
+  `lease_until = ${later(ttl)},
+    due = case when ${r}.due > ${later(`${ttl} / 2`)} and ${r}.due <= ${later(ttl)} then ${r}.due else ${
+    later(ttl)
+  } end,
+    released = null`
+
+/** Bounds an index scan; the server knows this instant when it plans, so it also knows how few runs there are. */
+export const mayHaveEnded = (r: string): string => `${r}.due <= statement_timestamp()`
+
+/** Hands a run to a new owner; the attempt so far joins the past ones. */
+export const taken = (r: string, owner: string, ttl: string): string =>
+  `past = ${r}.past || case when ${r}.past = '' then '' else ',' end || json_build_object(
+      'number', ${r}.attempt, 'owner', ${r}.owner, 'fence', ${r}.fence, 'startedAt', ${millis(`${r}.attempt_at`)},
+      'endedAt', ${millis(`${r}.lease_until`)},
+      'end', case when ${r}.released is null then 'expired' else 'released' end,
+      'reason', nullif(${r}.released, ''))::text,
+    owner = ${owner}, fence = ${r}.fence + 1, attempt = ${r}.attempt + 1, attempt_at = t.now,
+    stalled = ${r}.stalled + 1, released = null, lease_until = ${later(ttl)}, due = ${later(ttl)}`
+
+/** The head of a run as JSON; what its owner wrote as text is beside it. */
+export const head = (r: string): string =>
+  `json_build_object(
+    'status', ${statusOf(r)}, 'startedAt', ${millis(`${r}.started_at`)}, 'updatedAt', ${millis(`${r}.updated_at`)},
+    'leaseUntil', ${millis(`${r}.lease_until`)}, 'iteration', ${r}.iteration, 'phase', ${r}.phase,
+    'completed', ${r}.completed, 'past', ${r}.past, 'number', ${r}.attempt, 'owner', ${r}.owner, 'fence', ${r}.fence,
+    'attemptAt', ${millis(`${r}.attempt_at`)}, 'cancelRequested', ${r}.cancel_requested, 'segments', ${r}.segments,
+    'position', ${r}.next_row, 'wasExhausted', ${r}.attempt - 1 >= ${r}.max_attempts or ${r}.stalled - 1 >= 2,
+    'key', ${r}.key, 'fingerprint', ${r}.fingerprint)::text`
+
+/** Checkpoints of the runs in `u`: the head of each as row -1, and the rows of its history. */
+export const checkpoints = ({ row }: Tables, tag = "'checkpoint'"): string =>
+  `select u.n::text as n, ${tag} as tag, -1 as row_no, ${head("u")} as body, u.meta, u.notes, u.workspace from u
+  union all
+  select u.n::text, ${tag}, m.row_no, m.body, null, null, null
+    from u cross join lateral json_array_elements(u.segments::json) as s(range)
+    join ${row} m on m.run_id = u.run_id and m.row_no >= (s.range->>0)::int and m.row_no < (s.range->>1)::int`

@@ -1,0 +1,16 @@
+/** What the tests of this package share: pools and fresh schemas. */
+import { Effect } from "effect"
+import { randomUUID } from "node:crypto"
+import { Pool, type PoolConfig } from "pg"
+import { inject } from "vitest"
+
+export const url = (): string => inject("postgresUrl")
+
+export const freshSchema = (): string => `${inject("schemaPrefix")}_${randomUUID().slice(0, 8)}`
+
+/** A pool of the host: it ends with the scope, never earlier. */
+export const hostPool = (options: PoolConfig = {}) =>
+  Effect.acquireRelease(
+    Effect.sync(() => new Pool({ connectionString: url(), ...options })),
+    (pool) => Effect.promise(() => pool.end())
+  )

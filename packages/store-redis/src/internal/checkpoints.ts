@@ -1,0 +1,229 @@
+import { AgentRunJson } from "@everbeat/core/AgentRun"
+import type { BeginInput, CheckpointStore, Delta, Replayed } from "@everbeat/core/CheckpointStore"
+import type { Lease } from "@everbeat/core/Lease"
+import { bucketOf, bucketOfAgent, type RunId } from "@everbeat/core/RunId"
+import {
+  AgentBusy,
+  Conflict,
+  Fenced,
+  Gone,
+  KeyMismatch,
+  LeaseHeld,
+  RunExists,
+  RunNotFound,
+  type StoreError
+} from "@everbeat/core/StoreError"
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as Claims from "./claims.ts"
+import * as Errors from "./errors.ts"
+import { begin } from "./lua/begin.ts"
+import { claim } from "./lua/claim.ts"
+import { remove, settle } from "./lua/end.ts"
+import { load } from "./lua/read.ts"
+import type { Script } from "./lua/shared.ts"
+import { release, renew, requestCancel, save } from "./lua/write.ts"
+import { millisOf } from "./millis.ts"
+import type { Partitions, Reply } from "./partitions.ts"
+import * as Read from "./reply.ts"
+import { grouped, idOf } from "./scan.ts"
+import * as Text from "./text.ts"
+
+type Service = CheckpointStore["Service"]
+type Args = ReadonlyArray<string | number>
+
+const encodeRun = Schema.encodeUnknownEffect(AgentRunJson)
+
+/** Leases that one script renews. */
+const renewSize = 500
+
+const leaseArgs = ({ fence, owner, runId }: Lease): Args => [runId, Text.encode(owner), fence]
+
+const headFields = ({ idempotency, maxAttempts, meta }: BeginInput): Args => {
+  const fields: Array<string | number> = ["meta", JSON.stringify(meta), "agent", meta.agentName, "kind", meta.kind]
+  const add = (name: string, value: string | undefined): void => {
+    if (value !== undefined) fields.push(name, Text.encode(value))
+  }
+  fields.push("def", Text.encode(meta.definition.name), "max", maxAttempts)
+  add("caller", meta.callerId)
+  add("channel", meta.channelId)
+  add("parent", meta.parentRunId)
+  add("key", idempotency?.key)
+  add("print", idempotency?.fingerprint)
+  return fields
+}
+
+const deltaFields = (delta: Delta): Args => {
+  const fields: Array<string | number> = []
+  if (delta.iteration !== undefined) fields.push("iter", delta.iteration)
+  if (delta.phase !== undefined) fields.push("phase", Text.encode(delta.phase))
+  if (delta.completedPhases !== undefined) fields.push("phases", JSON.stringify(delta.completedPhases))
+  if (delta.notes !== undefined) fields.push("notes", Text.encode(delta.notes))
+  if (delta.workspace !== undefined) fields.push("ws", Text.encode(delta.workspace))
+  return fields
+}
+
+const states: Readonly<Record<string, "renewed" | "fenced" | "gone">> = {
+  renewed: "renewed",
+  fenced: "fenced",
+  gone: "gone"
+}
+
+export const make = (partitions: Partitions): Service => {
+  const { call, name, ofAgent, ofRun } = partitions
+
+  /** A write that a lease must allow. */
+  const guarded = <A, E>(
+    operation: string,
+    script: Script,
+    { runId }: Lease,
+    args: Args,
+    answer: (tag: string, rest: ReadonlyArray<Reply>) => Effect.Effect<A, E>
+  ): Effect.Effect<A, E | Fenced | Gone | StoreError> =>
+    Effect.flatten(
+      call(operation, script, ofRun(runId), args, (reply): Effect.Effect<A, E | Fenced | Gone> => {
+        const [tag, ...rest] = Read.list(reply)
+        if (tag === "gone") return Effect.fail(new Gone({ runId }))
+        if (tag === "fenced") return Effect.fail(new Fenced({ runId }))
+        return answer(Read.text(tag), rest)
+      })
+    )
+
+  const beginRun = (input: BeginInput): ReturnType<Service["begin"]> => {
+    const { exclusive, idempotency, meta: { agentName, runId }, owner, ttl } = input
+    if (bucketOf(runId) !== bucketOfAgent(agentName)) {
+      const detail = `run id ${runId} was not made for agent ${agentName}: make it with RunId.make`
+      return Effect.fail(Errors.refused("begin", detail))
+    }
+    const args = [runId, Text.encode(owner), millisOf(ttl), exclusive ? 1 : 0, name(), ...headFields(input)]
+    return Effect.flatten(call("begin", begin, ofAgent(agentName), args, (reply): ReturnType<Service["begin"]> => {
+      const [tag, first, second, third] = Read.list(reply)
+      switch (tag) {
+        case "begun":
+          return Effect.succeed({ _tag: "Begun", lease: { runId, owner, fence: Read.number(first) } })
+        case "resumed":
+          return Effect.succeed(Read.toResumed(reply, owner))
+        case "replayed":
+          return Effect.succeed<Replayed>({ _tag: "Replayed", run: Read.toRun(first, second, third) })
+        case "busy":
+          return Effect.fail(
+            new AgentBusy({ runId: idOf(Read.text(first)), retryAfterMillis: Read.number(second) })
+          )
+        case "mismatch":
+          return Effect.fail(new KeyMismatch({ key: idempotency?.key ?? "", runId: idOf(Read.text(first)) }))
+        default:
+          return Effect.fail(new RunExists({ runId }))
+      }
+    }))
+  }
+
+  const saveRows = (lease: Lease, delta: Delta): ReturnType<Service["save"]> => {
+    const fields = deltaFields(delta)
+    const segments = delta.segments.map(([from, to]) => `${from},${to}`).join(";")
+    return guarded(
+      "save",
+      save,
+      lease,
+      [
+        ...leaseArgs(lease),
+        name(),
+        millisOf(delta.ttl),
+        delta.position,
+        segments,
+        fields.length,
+        ...fields,
+        ...delta.rows.map(Text.encode)
+      ],
+      (tag, [position, cancel]) =>
+        tag === "conflict"
+          ? Effect.fail(new Conflict({ runId: lease.runId, position: Read.number(position) }))
+          : Effect.succeed({ position: Read.number(position), cancelRequested: Read.number(cancel) === 1 })
+    )
+  }
+
+  const renewAll: Service["renew"] = (leases, ttl) =>
+    Effect.map(
+      Effect.forEach(
+        grouped(leases, ({ runId }) => ofRun(runId), renewSize),
+        ({ items, partition }) =>
+          call("renew", renew, partition, [millisOf(ttl), ...items.flatMap(leaseArgs)], (reply) => {
+            const answers = Read.list(reply)
+            return items.map((lease, index) => ({
+              lease,
+              state: states[Read.text(answers[2 * index])] ?? "gone",
+              cancelRequested: Read.number(answers[2 * index + 1]) === 1
+            }))
+          }),
+        { concurrency: "unbounded" }
+      ),
+      (groups) => {
+        const answers = new Map(groups.flat().map(({ lease, ...answer }) => [lease, answer]))
+        return leases.map((lease) => ({
+          runId: lease.runId,
+          state: "gone",
+          cancelRequested: false,
+          ...answers.get(lease)
+        }))
+      }
+    )
+
+  return {
+    begin: beginRun,
+    save: saveRows,
+    settle: (lease, run) =>
+      Effect.flatMap(
+        Effect.mapError(encodeRun(run), (cause) =>
+          Errors.refused("settle", `the record cannot be encoded: ${cause.message}`)),
+        (record) =>
+          guarded(
+            "settle",
+            settle,
+            lease,
+            [
+              ...leaseArgs(lease),
+              name(),
+              JSON.stringify(record),
+              run.status,
+              DateTime.toEpochMillis(run.startedAt),
+              partitions.settings.recordMillis
+            ],
+            () =>
+              Effect.void
+          )
+      ),
+    release: (lease, reason) =>
+      guarded("release", release, lease, [...leaseArgs(lease), Text.encode(reason ?? "")], () => Effect.void),
+    renew: renewAll,
+    claim: (runId, owner, ttl) =>
+      Effect.flatten(
+        call(
+          "claim",
+          claim,
+          ofRun(runId),
+          [runId, Text.encode(owner), millisOf(ttl), name()],
+          (reply): ReturnType<Service["claim"]> => {
+            const [tag, millis] = Read.list(reply)
+            if (tag === "none") return Effect.fail(new RunNotFound({ runId }))
+            return tag === "held"
+              ? Effect.fail(new LeaseHeld({ runId, retryAfterMillis: Read.number(millis) }))
+              : Effect.succeed(Read.toResumed(reply, owner))
+          }
+        )
+      ),
+    claimNext: Claims.claimNext(partitions),
+    listInterrupted: Claims.listInterrupted(partitions),
+    requestCancel: (runId) =>
+      Effect.flatMap(
+        call("requestCancel", requestCancel, ofRun(runId), [runId], Read.number),
+        (found) => found === 1 ? Effect.void : Effect.fail(new RunNotFound({ runId }))
+      ),
+    load: (runId: RunId) =>
+      Effect.flatMap(
+        call("load", load, ofRun(runId), [runId], (reply) => reply === null ? undefined : Read.toCheckpoint(reply)),
+        (checkpoint) => checkpoint === undefined ? Effect.fail(new RunNotFound({ runId })) : Effect.succeed(checkpoint)
+      ),
+    delete: (lease) => guarded("delete", remove, lease, leaseArgs(lease), () => Effect.void),
+    ping: Effect.asVoid(partitions.command("ping", (client) => client.ping()))
+  }
+}

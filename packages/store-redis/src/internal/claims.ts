@@ -1,0 +1,115 @@
+import { isSettled, type RunInFlight } from "@everbeat/core/AgentRun"
+import type {
+  CheckpointStore,
+  ClaimFilter,
+  InterruptedFilter,
+  PageRequest,
+  Resumed
+} from "@everbeat/core/CheckpointStore"
+import type { StoreError } from "@everbeat/core/StoreError"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import { claimMany } from "./lua/claim.ts"
+import { mergePage, type Source } from "./merge.ts"
+import { millisOf } from "./millis.ts"
+import type { Partitions } from "./partitions.ts"
+import * as Read from "./reply.ts"
+import * as Scan from "./scan.ts"
+import * as Text from "./text.ts"
+
+type Service = CheckpointStore["Service"]
+
+/** Runs that one script claims: it answers their checkpoints. */
+const claimSize = 16
+
+/** Others may be faster at every run that was found: how often to look again. */
+const maxRounds = 16
+
+/** Finds free runs in every partition, the longest free first, then claims those that are still free. */
+export const claimNext = (partitions: Partitions): Service["claimNext"] =>
+  Effect.fnUntraced(function*(owner, ttl, limit, filter: ClaimFilter = {}) {
+    if (filter.definitions?.length === 0) return []
+    const filters = [
+      ...(filter.kind === undefined ? [] : ["kind", filter.kind]),
+      ...(filter.definitions ?? []).flatMap((name) => ["def", Text.encode(name)])
+    ]
+    const sources = partitions.all.map((partition) =>
+      Scan.dueSource(partitions, "claimNext", partition, "due", "ended", 0, filters)
+    )
+    const claimed: Array<Resumed> = []
+    let start = Scan.firstDue
+    for (let round = 0; round < maxRounds && claimed.length < limit; round++) {
+      const page = mergePage(sources, start, limit - claimed.length, Scan.compareDue)
+      const nothing = { items: [], next: undefined }
+      // What was claimed so far must reach the caller.
+      const { items, next } = yield* claimed.length === 0 ? page : Effect.orElseSucceed(page, () => nothing)
+      const won = yield* claimAll(partitions, owner, ttl, items.map(({ runId }) => runId), claimed.length > 0)
+      claimed.push(...won)
+      // Others were faster, or there was much to look at: look again, or go on.
+      if (won.length === items.length && next === undefined) break
+      if (won.length === items.length && next !== undefined) start = next
+    }
+    return claimed
+  })
+
+const claimAll = (
+  partitions: Partitions,
+  owner: string,
+  ttl: Duration.Duration,
+  ids: ReadonlyArray<string>,
+  lenient: boolean
+): Effect.Effect<ReadonlyArray<Resumed>, StoreError> =>
+  Effect.flatMap(
+    Effect.forEach(
+      Scan.grouped(ids, (id) => partitions.ofRun(Scan.idOf(id)), claimSize),
+      ({ items, partition }) =>
+        Effect.result(partitions.call(
+          "claimNext",
+          claimMany,
+          partition,
+          [Text.encode(owner), millisOf(ttl), partitions.name(), ...items],
+          (reply) => Read.list(reply).map((answer) => Read.toResumed(answer, owner))
+        )),
+      { concurrency: "unbounded" }
+    ),
+    (results) => {
+      const won = results.flatMap((result) => Result.isSuccess(result) ? result.success : [])
+      const failure = results.find(Result.isFailure)
+      // One partition may fail while others gave runs away: those are the caller's now.
+      if (failure !== undefined && won.length === 0 && !lenient) return Effect.fail(failure.failure)
+      const order = new Map(ids.map((id, index) => [id, index]))
+      const rank = ({ lease }: Resumed): number => order.get(lease.runId) ?? 0
+      return Effect.succeed(won.toSorted((a, b) => rank(a) - rank(b)))
+    }
+  )
+
+const interruptedFilters = (
+  { agentName, callerId, channelId, parentRunId }: InterruptedFilter
+): ReadonlyArray<string> => [
+  ...(agentName === undefined ? [] : ["agent", agentName]),
+  ...(callerId === undefined ? [] : ["caller", Text.encode(callerId)]),
+  ...(channelId === undefined ? [] : ["channel", Text.encode(channelId)]),
+  ...(parentRunId === undefined ? [] : ["parent", parentRunId])
+]
+
+/** Merges the runs in flight of the partitions: of one, when an agent is named. */
+export const listInterrupted = (partitions: Partitions): Service["listInterrupted"] =>
+  Effect.fnUntraced(function*(filter: InterruptedFilter = {}, page: PageRequest = {}) {
+    const status = filter.status ?? ["interrupted", "exhausted"]
+    const filters = interruptedFilters(filter)
+    const ago = filter.interruptedFor === undefined ? 0 : millisOf(filter.interruptedFor)
+    const asked = filter.agentName === undefined ? partitions.all : [partitions.ofAgent(filter.agentName)]
+    const from = (partition: number, set: "due" | "spent", state: "ended" | "live"): Source<Scan.Due> =>
+      Scan.dueSource(partitions, "listInterrupted", partition, set, state, ago, filters)
+    const live = status.includes("running") && filter.interruptedFor === undefined
+    const sources = asked.flatMap((partition) => [
+      ...(status.includes("interrupted") ? [from(partition, "due", "ended")] : []),
+      ...(status.includes("exhausted") ? [from(partition, "spent", "ended")] : []),
+      ...(live ? [from(partition, "due", "live"), from(partition, "spent", "live")] : [])
+    ])
+    const { items, next } = yield* mergePage(sources, Scan.dueOf(page.cursor), Scan.limitOf(page), Scan.compareDue)
+    const runs = yield* Scan.readRuns(partitions, "listInterrupted", items.map(({ runId }) => runId))
+    const inFlight = runs.filter((run): run is RunInFlight => !isSettled(run) && status.includes(run.status))
+    return { items: inFlight, ...(next === undefined ? undefined : { next: Scan.dueCursor(next) }) }
+  })

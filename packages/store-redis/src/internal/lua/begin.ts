@@ -1,0 +1,63 @@
+import * as Shared from "./shared.ts"
+
+/** ARGV: id, owner, ttl, exclusive, call, then fields of the head and their values. */
+export const begin = Shared.script(
+  "begin",
+  Shared.base,
+  Shared.place,
+  Shared.take,
+  Shared.head,
+  Shared.checkpoint,
+  `
+local id, owner, ttl, exclusive = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1'
+local call = ARGV[5]
+local f = {}
+local k = K(id)
+local set = { 'HSET', k }
+for i = 6, #ARGV, 2 do
+  f[ARGV[i]] = ARGV[i + 1]
+  set[#set + 1] = ARGV[i]
+  set[#set + 1] = ARGV[i + 1]
+end
+local repeated = redis.call('HMGET', k, 'fence', 'call', 'cs')
+if repeated[1] and repeated[2] == call and not repeated[3] then return { 'begun', repeated[1] } end
+local kk = f.key and B .. ':key:' .. f.agent .. ' ' .. f.key
+local keyed = kk and redis.call('GET', kk)
+if keyed then
+  local v = redis.call('HMGET', K(keyed), 'print', 'record')
+  if not v[1] then
+    keyed = false
+  elseif v[1] ~= f.print then
+    return { 'mismatch', keyed }
+  elseif v[2] then
+    return { 'replayed', v[2], f.key, v[1] }
+  end
+end
+local other = keyed or (exclusive and redis.call('HGET', B .. ':guards', f.agent))
+if other then
+  local h = redis.call('HMGET', K(other), 'lease', 'key', 'call', 'cs')
+  if h[1] then
+    if h[3] == call then return { 'resumed', h[4], checkpoint(other) } end
+    if tonumber(h[1]) <= now and (not f.key or h[2] == f.key) then
+      local spent = take(other, owner, ttl, call)
+      return { 'resumed', spent, checkpoint(other) }
+    end
+    return { 'busy', other, int(math.max(0, tonumber(h[1]) - now)) }
+  end
+end
+if redis.call('EXISTS', k) == 1 then return { 'exists' } end
+local fence, lease = int(micros), int(now + ttl)
+for _, v in ipairs({ 'owner', owner, 'fence', fence, 'lease', lease, 'n', '1', 'stalled', '1', 'start', int(now),
+  'upd', int(now), 'iter', '0', 'phase', '', 'phases', '[]', 'segs', '', 'o1', owner, 'f1', fence, 's1', int(now), 'call', call }) do
+  set[#set + 1] = v
+end
+redis.call(unpack(set))
+place(id, now + ttl, isSpent(1, f.max, 1))
+redis.call('ZADD', B .. ':runs', 0, id)
+redis.call('ZADD', B .. ':agent:' .. f.agent, 0, id)
+if f.caller then redis.call('ZADD', B .. ':caller:' .. f.caller, 0, id) end
+if exclusive then redis.call('HSET', B .. ':guards', f.agent, id) end
+if kk then redis.call('SET', kk, id) end
+return { 'begun', fence }
+`
+)

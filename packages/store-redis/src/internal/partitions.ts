@@ -1,0 +1,133 @@
+import type { AgentName } from "@everbeat/core/AgentName"
+import { bucketOf, bucketOfAgent, type RunId } from "@everbeat/core/RunId"
+import { StoreError } from "@everbeat/core/StoreError"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { Cluster, Redis } from "ioredis"
+import * as Errors from "./errors.ts"
+import { begin } from "./lua/begin.ts"
+import { claim, claimMany } from "./lua/claim.ts"
+import { remove, settle } from "./lua/end.ts"
+import { agents, erase, pruneAge, pruneRank, pruneSpent } from "./lua/prune.ts"
+import { load, read, scanDue, scanRuns } from "./lua/read.ts"
+import type { Script } from "./lua/shared.ts"
+import { release, renew, requestCancel, save } from "./lua/write.ts"
+
+/** What a script answers. */
+export type Reply = string | number | null | ReadonlyArray<Reply>
+
+export interface Settings {
+  readonly prefix: string
+  readonly partitions: number
+  readonly timeout: Duration.Duration
+  /** Life of a record in milliseconds, 0 for ever. */
+  readonly recordMillis: number
+}
+
+/** Runs scripts, each on one partition: one hash slot. */
+export interface Partitions {
+  readonly settings: Settings
+  readonly all: ReadonlyArray<number>
+  readonly ofRun: (runId: RunId) => number
+  readonly ofAgent: (agentName: AgentName) => number
+  /** A name for one call that writes: sent again by the client, the script answers what it did. */
+  readonly name: () => string
+  /** One script, one round trip. What `parse` throws is corrupt data. */
+  readonly call: <A>(
+    operation: string,
+    script: Script,
+    partition: number,
+    args: ReadonlyArray<string | number>,
+    parse: (reply: Reply) => A
+  ) => Effect.Effect<A, StoreError>
+  /** Any other command, under the same limits. */
+  readonly command: <A>(
+    operation: string,
+    send: (client: Redis | Cluster) => Promise<A>
+  ) => Effect.Effect<A, StoreError>
+}
+
+const scripts: ReadonlyArray<Script> = [
+  begin,
+  claim,
+  claimMany,
+  remove,
+  settle,
+  agents,
+  erase,
+  pruneAge,
+  pruneRank,
+  pruneSpent,
+  load,
+  read,
+  scanDue,
+  scanRuns,
+  release,
+  renew,
+  requestCancel,
+  save
+]
+
+const hash = async (lua: string): Promise<string> => {
+  const digest = await crypto.subtle.digest("SHA-1", new TextEncoder().encode(lua))
+  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("")
+}
+
+const hashes = Effect.promise(async () =>
+  new Map(await Promise.all(scripts.map(async (script) => [script, await hash(script.lua)] as const)))
+)
+
+const isUnknownScript = (cause: unknown): boolean => cause instanceof Error && cause.message.startsWith("NOSCRIPT")
+
+export const make = (client: Redis | Cluster, settings: Settings): Effect.Effect<Partitions> =>
+  Effect.map(hashes, (hashes) => {
+    const { partitions, prefix, timeout } = settings
+    const all = Array.from({ length: partitions }, (_, index) => index)
+    const bases = all.map((index) => `{${prefix}:${String(index).padStart(2, "0")}}`)
+
+    const session = crypto.randomUUID()
+    let calls = 0
+
+    const evaluate = async (script: Script, base: string, args: ReadonlyArray<string | number>): Promise<unknown> => {
+      const sha = hashes.get(script) ?? ""
+      // Two keys that never exist: while a Cluster moves the slot, keys are here and there, and for a script that names
+      // two and finds them not, Redis says so (TRYAGAIN) instead of running it on half of them.
+      const absent = `${base}:absent`
+      try {
+        return await client.evalsha(sha, 2, base, absent, ...args)
+      } catch (cause) {
+        // The server was restarted, or the script never ran there: this time it travels along, and stays.
+        if (!isUnknownScript(cause)) throw cause
+        return client.eval(script.lua, 2, base, absent, ...args)
+      }
+    }
+
+    const command: Partitions["command"] = (operation, send) =>
+      Effect.tryPromise({
+        try: () => send(client),
+        catch: (cause) => Errors.fromClient(operation, cause)
+      }).pipe(
+        Effect.timeoutOrElse({
+          duration: timeout,
+          orElse: () => Effect.fail(Errors.timeout(operation, Duration.toMillis(timeout)))
+        })
+      )
+
+    return {
+      settings,
+      all,
+      ofRun: (runId) => bucketOf(runId) % partitions,
+      ofAgent: (agentName) => bucketOfAgent(agentName) % partitions,
+      command,
+      name: () => `${session}:${(calls++).toString(36)}`,
+      call: (operation, script, partition, args, parse) =>
+        Effect.flatMap(
+          command(operation, () => evaluate(script, bases[partition] ?? `{${prefix}:none}`, args)),
+          (reply) =>
+            Effect.try({
+              try: () => parse(reply as Reply), // scripts answer texts, numbers, nulls and lists of these
+              catch: (cause) => cause instanceof StoreError ? cause : Errors.corrupt(operation, cause)
+            })
+        )
+    }
+  })
