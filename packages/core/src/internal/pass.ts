@@ -100,6 +100,7 @@ const execute = (
     ttl: state.ttl,
     watch,
     context,
+    meters: granted.meters,
     position: granted.position,
     base: granted.base,
     recorded: granted.recorded.size,

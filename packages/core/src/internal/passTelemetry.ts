@@ -28,6 +28,9 @@ export class Meters {
   private readonly steps
   private readonly runDuration
   private readonly inProgress
+  private readonly saves
+  private readonly saveDuration
+  private readonly saveBytes
   private active = 0
 
   constructor(agent: AgentName, definition: Definition) {
@@ -36,6 +39,9 @@ export class Meters {
     this.warnings = memo((code: string) => metrics.runWarnings({ agent, code }))
     this.runDuration = metrics.runDuration({ agent })
     this.inProgress = metrics.runsInProgress({ agent })
+    this.saves = memo((result: "ok" | "failed" | "lost") => metrics.checkpointsSaved({ agent, result }))
+    this.saveDuration = metrics.checkpointSaveDuration({ agent })
+    this.saveBytes = metrics.checkpointBytes({ agent })
     this.steps = definition.steps.map(({ name }) => ({
       count: memo((status: string) => metrics.steps({ agent, step: name, status })),
       duration: metrics.stepDuration({ agent, step: name })
@@ -48,6 +54,13 @@ export class Meters {
 
   stopped(context: Context.Context<never>): void {
     this.inProgress.updateUnsafe(--this.active, context)
+  }
+
+  /** Counts a save of so many bytes. */
+  saved(result: "ok" | "failed" | "lost", bytes: number, millis: number, context: Context.Context<never>): void {
+    this.saves(result).updateUnsafe(1, context)
+    this.saveDuration.updateUnsafe(millis / 1000, context)
+    this.saveBytes.updateUnsafe(bytes, context)
   }
 
   /** Counts a settled pass; steps that an earlier attempt ran were counted there. */
