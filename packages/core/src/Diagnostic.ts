@@ -11,8 +11,9 @@ import type * as DateTime from "effect/DateTime"
 import * as Schema from "effect/Schema"
 
 /**
- * Schema of a diagnostic. Texts are clipped: message 1,024 bytes, hint 512,
- * url 384, code 128, so that one diagnostic stays under 2 kB.
+ * Schema of a diagnostic. Texts are clipped: message 1,024 bytes of UTF-8,
+ * hint 512, code 128; a url over 256 bytes is left out, and a step's name has
+ * at most 128. So the texts of one diagnostic have at most 2 kB.
  *
  * **Details**
  *

@@ -218,7 +218,7 @@ it.layer(stores)("durable passes", (it) => {
       yield* interrupted("by-name")
       assert.deepStrictEqual(
         statuses(yield* withEngine(engine)(Heartbeat.run(next("resume-by-name"), { agent: "by-name" }))),
-        ["new:ok", "a:ok"]
+        ["new:ok", "a:ok", "gone:ok"]
       )
       assert.deepStrictEqual(ran.splice(0), ["new"])
       yield* interrupted("restart")

@@ -25,13 +25,15 @@ export interface JournalSetup {
   readonly meters: Meters
   /** The next free row. */
   readonly position: number
-  /** The row at which the history of this pass begins: rows before it belong to another step list. */
-  readonly base: number
+  /** Hash of the step list that the outcomes belong to. */
+  readonly list: string
+  /** Whether the pass stops when an outcome cannot be saved: then coalesced ones are reported too. */
+  readonly strict: boolean
   /** Outcomes that earlier attempts recorded. */
   readonly recorded: number
   readonly onCancel: () => void
   readonly onLost: () => void
-  /** The store failed for good at a point where an outcome had to be durable. */
+  /** The store failed where an outcome had to be durable. */
   readonly onFailure: (error: StoreError) => void
 }
 
@@ -63,16 +65,25 @@ export class Journal {
     if (sync) this.urgent = true
   }
 
-  /** Whether an outcome must be written before another step may start. */
+  /**
+   * Whether an outcome must be written before another step may start. While the store is known to fail, which was
+   * reported, it does not hold up each step anew: the outcomes follow when it is back.
+   */
   get mustFlush(): boolean {
-    return this.urgent
+    return this.urgent && this.failures === 0
   }
 
-  /** Writes what is pending now; urgent outcomes with retries. Never rejects: what went wrong was reported to the setup. */
+  /** Writes what is pending now. Never rejects: what went wrong was reported to the setup. */
   flush(): Promise<void> {
     return (this.saving ??= this.write().finally(() => {
       this.saving = undefined
     }))
+  }
+
+  /** Writes what is pending with one try, for a shutdown that must not take long. */
+  flushOnce(): Promise<void> {
+    this.urgent = false
+    return this.flush()
   }
 
   /** Stops writing: the record of the run carries the rest. Waits for a save under way. */
@@ -104,11 +115,11 @@ export class Journal {
     const { urgent } = this
     this.pending = []
     this.urgent = false
-    const rows = batch.map(encode)
+    const rows = batch.map((ended) => encode(this.setup.list, ended))
     const bytes = rows.reduce((sum, row) => sum + encoder.encode(row).length, 0)
     const { context, meters, watch } = this.setup
     const from = watch.now()
-    const exit = await Effect.runPromiseExitWith(context)(this.save(batch, rows, urgent ? 3 : 1))
+    const exit = await Effect.runPromiseExitWith(context)(this.save(batch, rows, urgent && this.failures === 0 ? 3 : 1))
     const failure = Exit.findErrorOption(exit)
     const failed = failure._tag === "Some" && failure.value._tag === "StoreError" ? failure.value : undefined
     const lost = Exit.isFailure(exit) && failed === undefined
@@ -121,8 +132,7 @@ export class Journal {
     this.pending = [...batch, ...this.pending]
     if (this.closed) return // the record of the run carries them
     if (failed === undefined) return this.setup.onLost()
-    // Going on without durability is reported once; these outcomes do not hold up each following step.
-    if (urgent) this.setup.onFailure(failed)
+    if (urgent || this.setup.strict) this.setup.onFailure(failed)
     this.schedule()
   }
 
@@ -132,7 +142,7 @@ export class Journal {
     rows: Array<string>,
     tries: number
   ): Effect.Effect<void, StoreError | LeaseLost> {
-    const { base, lease, store, ttl } = this.setup
+    const { lease, store, ttl } = this.setup
     const lost = Effect.suspend(() => Effect.fail(new LeaseLost({ runId: lease.runId })))
     /** Takes note of rows that the store has. */
     const stored = (count: number): void => {
@@ -160,7 +170,7 @@ export class Journal {
       store.save(lease, {
         position: this.position,
         rows: [...rows],
-        segments: [[base, this.position + rows.length]],
+        segments: [[0, this.position + rows.length]],
         iteration: this.count + rows.length,
         ttl
       })

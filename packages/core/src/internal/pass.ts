@@ -28,7 +28,7 @@ type Reason = "shutdown" | "cancelled" | "lost"
 export const runPass = (state: EngineState, granted: Granted): Effect.Effect<ActivePass> =>
   Effect.withFiber((parent) => {
     const { meta } = granted
-    const active = new ActivePass(meta.runId, granted.origin)
+    const active = new ActivePass(meta.runId, granted.origin, granted.definition.name)
     const context = annotate(parent.context, {
       [names.agentName]: meta.agentName,
       [names.runId]: meta.runId
@@ -102,8 +102,9 @@ const execute = (
     context,
     meters: granted.meters,
     position: granted.position,
-    base: granted.base,
-    recorded: granted.recorded.size,
+    list: definition.hash,
+    strict: definition.stopOnStoreFailure,
+    recorded: granted.recorded.outcomes.size,
     onCancel: stop("cancelled"),
     onLost: stop("lost"),
     onFailure: (error) => runner.storeFailed(error)
@@ -146,11 +147,18 @@ const execute = (
       const run = toRun(composed, "cancelled", meta, granted.attempts, granted.idempotency)
       return Effect.andThen(record(state, granted, journal, run), Effect.fail(new PassCancelled({ runId })))
     }
-    return Effect.promise(() => journal.flush()).pipe(
-      Effect.andThen(Effect.ignore(state.store.release(lease, "shutdown"))),
+    return Effect.promise(() => journal.flushOnce()).pipe(
+      Effect.andThen(release("shutdown")),
       Effect.andThen(Effect.fail(new PassInterrupted({ runId })))
     )
   })
+
+  /** No renewal may follow: it would take the lease back. */
+  const release = (why: string): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      state.keeper.remove(lease)
+      return Effect.ignore(state.store.release(lease, why))
+    })
 
   const steps = granted.exhaustedAfter === undefined
     ? runner.run
@@ -164,7 +172,10 @@ const execute = (
   const pass = Effect.uninterruptibleMask((restore) =>
     Effect.matchCauseEffect(restore(steps), {
       onSuccess: conclude,
-      onFailure: (cause) => Cause.hasInterruptsOnly(cause) ? interrupted : Effect.failCause(cause)
+      onFailure: (cause) =>
+        Cause.hasInterruptsOnly(cause)
+          ? interrupted
+          : Effect.andThen(release("defect"), Effect.failCause(cause))
     }).pipe(
       Effect.exit,
       Effect.flatMap((exit) => {
@@ -200,7 +211,7 @@ const givenUp = (
 ): Steps => {
   const { finishedAt } = report(steps)
   return {
-    ended: steps.ended.map((ended) => granted.recorded.get(ended.outcome.name) ?? ended),
+    ended: steps.ended.map((ended) => granted.recorded.outcomes.get(ended.outcome.name) ?? ended),
     warnings: steps.warnings,
     errors: [fromValue("error", undefined, new AttemptsExhausted({ attempts }), finishedAt)]
   }
