@@ -66,7 +66,7 @@ export const load = Effect.gen(function*() {
     return yield* refuse(
       "EVERBEAT_STORE",
       ["postgres", "postgresql", "redis", "rediss"].includes(scheme)
-        ? `this build has no ${scheme} store yet; use memory`
+        ? `this build has no ${scheme} store; use memory`
         : "must be memory"
     )
   }

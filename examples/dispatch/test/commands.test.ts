@@ -83,9 +83,9 @@ describe("npm run dispatch", () => {
     const cases: ReadonlyArray<readonly [Record<string, string>, string]> = [
       [
         { EVERBEAT_STORE: "postgres://localhost/x" },
-        "EVERBEAT_STORE: this build has no postgres store yet; use memory"
+        "EVERBEAT_STORE: this build has no postgres store; use memory"
       ],
-      [{ EVERBEAT_STORE: "redis://localhost" }, "EVERBEAT_STORE: this build has no redis store yet; use memory"],
+      [{ EVERBEAT_STORE: "redis://localhost" }, "EVERBEAT_STORE: this build has no redis store; use memory"],
       [{ EVERBEAT_STORE: "sqlite" }, "EVERBEAT_STORE: must be memory"],
       [{ DISPATCH_AGENT_TOKENS: "triage" }, "DISPATCH_AGENT_TOKENS: entry 1 must have the form agent=token"],
       [{ FORGE_REPOS: "acme" }, "FORGE_REPOS: 'acme' does not have the form owner/name"],

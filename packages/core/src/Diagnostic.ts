@@ -17,8 +17,8 @@ import * as Schema from "effect/Schema"
  *
  * **Details**
  *
- * `code` is the `_tag` of the value, else the name of its class, else
- * `Unknown`. `hint` and `url` are taken from fields or getters of that name;
+ * `code` is the `_tag` of the value, else its `name` unless that is `Error`,
+ * else `Unknown`. `hint` and `url` are taken from fields or getters of that name;
  * only `http` and `https` URLs are kept. `step` is absent when the whole pass
  * is meant.
  *

@@ -196,6 +196,14 @@ it.layer(layer)("the two channels", (it) => {
       }])
     }))
 
+  it.effect("tells callers without a type checker what a body must be", () =>
+    Effect.gen(function*() {
+      const untyped = Step.make as (name: string, body: unknown) => Step.Step<"a", void, never, never, never>
+      assert.throws(() => untyped("a", 7), "Step 'a': the body must be an Effect, or a function that returns one")
+      const report = yield* pass([untyped("a", () => Promise.resolve(1))])
+      assert.include(report.errors[0]?.message, "wrap a promise in Effect.tryPromise")
+    }))
+
   it("refuses bad lists when the heartbeat is built, with a sentence", () => {
     const a = Step.make("a", Effect.void)
     const b = Step.make("b", { after: { a } }, () => Effect.void)

@@ -1,9 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { AgentRun, CheckpointStore, Heartbeat, HeartbeatEngine, RunStore, Step } from "@everbeat/core"
-import { Deferred, Duration, Effect, Fiber, Layer, Schedule, Schema } from "effect"
+import { Deferred, type Duration, Effect, Fiber, Layer, Schedule, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import {
-  type AnyStep,
   Bad,
   codes,
   engineOver,
@@ -304,7 +303,7 @@ it.layer(stores)("a pass in hostile surroundings", (it) => {
       const wire = new Wire()
       wire.before = (operation) => operation === "save" ? Effect.sleep("400 millis") : Effect.void
       const steps = ["a", "b", "c", "d"].map((name) => Step.make(name, Effect.void))
-      const heartbeat = Heartbeat.make("t", steps as ReadonlyArray<AnyStep>, {
+      const heartbeat = Heartbeat.make("t", steps, {
         durability: "sync",
         deadline: "500 millis"
       })
@@ -322,7 +321,7 @@ it.layer(stores)("a pass in hostile surroundings", (it) => {
       const wire = new Wire()
       wire.before = (operation) => operation === "save" ? Effect.never : Effect.void
       const steps = Array.from({ length: 20 }, (_, index) => Step.make(`s${index}`, Effect.void))
-      const heartbeat = Heartbeat.make("t", steps as ReadonlyArray<AnyStep>, {
+      const heartbeat = Heartbeat.make("t", steps, {
         durability: "sync",
         deadline: "20 seconds"
       })
@@ -340,7 +339,7 @@ it.layer(stores)("a pass in hostile surroundings", (it) => {
       const wire = new Wire()
       wire.before = (operation) => operation === "save" ? Effect.fail(unavailable(operation)) : Effect.void
       const steps = ["a", "b", "c"].map((name) => Step.make(name, Effect.sleep("1 second")))
-      const heartbeat = Heartbeat.make("t", steps as ReadonlyArray<AnyStep>, { onStoreFailure: "stop" })
+      const heartbeat = Heartbeat.make("t", steps, { onStoreFailure: "stop" })
       const fiber = yield* Effect.forkChild(
         withEngine(yield* engineOver(wire))(Heartbeat.run(heartbeat, { agent: "strict-2" }))
       )

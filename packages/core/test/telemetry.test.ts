@@ -109,7 +109,8 @@ it.layer(layer)("observability", (it) => {
       assert.deepStrictEqual(lines.map(({ message }) => String(message)), [
         "hello",
         "Step 'die' died",
-        "Heartbeat of 'logs' ended with error: 2 steps: 1 ok, 1 error"
+        "Heartbeat of 'logs' ended with error: 2 steps: 1 ok, 1 error\n  die: x (A bug in the step, not an expected failure: " +
+        "see the stack trace in the host's log.)"
       ])
       assert.deepStrictEqual(lines[0]?.annotations, {
         tenant: "t1",

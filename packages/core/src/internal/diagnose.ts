@@ -66,6 +66,16 @@ const fields = (code: string, value: unknown): string => {
 
 const isHttp = (url: string): boolean => /^https?:\/\//i.test(url) && URL.canParse(url)
 
+/** `Effect.tryPromise` wraps what a promise was rejected with, and its own message says nothing of that. */
+const promised = (value: unknown, code: string): string | undefined => {
+  if (code !== "UnknownError") return undefined
+  try {
+    return Predicate.hasProperty(value, "cause") ? read(value.cause, "message") ?? text(value.cause) : undefined
+  } catch {
+    return undefined
+  }
+}
+
 export const fromValue = (
   severity: Diagnostic["severity"],
   step: string | undefined,
@@ -73,7 +83,7 @@ export const fromValue = (
   at: DateTime.Utc
 ): Live => {
   const code = codeOf(value)
-  let message = read(value, "message") ?? text(value) ?? fields(code, value)
+  let message = promised(value, code) ?? read(value, "message") ?? text(value) ?? fields(code, value)
   // Errors often repeat their own name; the code says it already.
   while (message.startsWith(`${code}: `)) message = message.slice(code.length + 2)
   const hint = read(value, "hint")

@@ -3,16 +3,15 @@ import * as Context from "effect/Context"
 import type * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Schema from "effect/Schema"
-import { DeadlineExceeded, Defect, OutcomeNotSaved, ResultRefused, StepInterrupted, StepTimeout } from "../Fault.ts"
+import { DeadlineExceeded, Defect, OutcomeNotSaved, StepTimeout } from "../Fault.ts"
 import type { StoreError } from "../StoreError.ts"
 import type { CompiledStep, Definition } from "./definition.ts"
-import { fromValue, type Live, valuesOf } from "./diagnose.ts"
+import { fromValue, type Live } from "./diagnose.ts"
 import type { Journal } from "./journal.ts"
 import { Launch } from "./launch.ts"
 import type { Ended } from "./outcome.ts"
-import { missing } from "./stepImpl.ts"
 import { CurrentRun, type PassInfo, StepRun } from "./stepRun.ts"
+import { accept, judge } from "./verdict.ts"
 
 export interface RunnerSetup {
   readonly definition: Definition
@@ -223,8 +222,18 @@ export class PassRunner {
     startedAt: DateTime.Utc,
     millis: number
   ): Ended {
+    const { definition, info } = this.setup
+    const stillRunning = exit === undefined
     try {
-      const { errors } = this.judge(step, index, run, exit, stopped)
+      const limit = stopped || stillRunning
+        ? this.late?.(stillRunning) ??
+          new StepTimeout({ step: step.name, millis: definition.stepMillis, stillRunning })
+        : undefined
+      if (limit === undefined && exit !== undefined && Exit.isFailure(exit) && Cause.hasDies(exit.cause)) {
+        this.onDefect(step, exit.cause)
+      }
+      const { errors, result } = judge(step, run, exit, limit, info.watch.at())
+      this.results[index] = result
       run.seal()
       const status = errors.length > 0 ? "error" : run.warnings.length > 0 ? "warning" : "ok"
       return {
@@ -240,61 +249,6 @@ export class PassRunner {
     } catch (cause) {
       run.seal()
       return this.died(step, cause)
-    }
-  }
-
-  /** Decides what the exit of a step means, and records it in the run of the step. */
-  private judge(
-    step: CompiledStep,
-    index: number,
-    run: StepRun,
-    exit: Exit.Exit<unknown, unknown> | undefined,
-    stopped: boolean
-  ): { readonly errors: ReadonlyArray<Live> } {
-    const stillRunning = exit === undefined
-    const values = stopped || exit === undefined
-      ? [
-        this.late?.(stillRunning) ??
-          new StepTimeout({ step: step.name, millis: this.setup.definition.stepMillis, stillRunning })
-      ]
-      : Exit.isSuccess(exit)
-      ? []
-      : valuesOf(exit.cause)
-    const interrupted = values.length === 0 && exit !== undefined && Exit.isFailure(exit)
-    const at = this.setup.info.watch.at()
-    if (interrupted) {
-      return { errors: [fromValue("error", step.name, new StepInterrupted({ step: step.name }), at)] }
-    }
-    if (values.length > 0) {
-      if (exit !== undefined && Exit.isFailure(exit) && Cause.hasDies(exit.cause)) this.onDefect(step, exit.cause)
-      if (step.critical) return { errors: values.map((value) => fromValue("error", step.name, value, at)) }
-      for (const value of values) run.warn(value)
-    }
-    const refused = this.conclude(
-      step,
-      index,
-      run,
-      values.length > 0 ? missing : exit && Exit.isSuccess(exit) ? exit.value : missing
-    )
-    return { errors: refused === undefined ? [] : [fromValue("error", step.name, refused, at)] }
-  }
-
-  /** Gives a step that ended without a result its default; a default that the schema refuses is a failure. */
-  private conclude(step: CompiledStep, index: number, run: StepRun, value: unknown): unknown {
-    if (value !== missing && !(value === undefined && step.fallback !== undefined)) {
-      this.results[index] = value
-      return undefined
-    }
-    run.encoded = undefined
-    if (step.fallback === undefined) return undefined
-    try {
-      const fallback = step.fallback()
-      if (step.codec !== undefined) run.encoded = jsonText(Schema.encodeUnknownSync(step.codec)(fallback))
-      this.results[index] = fallback
-      return undefined
-    } catch (cause) {
-      if (cause instanceof ResultRefused) return cause
-      return Schema.isSchemaError(cause) ? new ResultRefused({ issue: cause.message }) : new Defect({ cause })
     }
   }
 
@@ -358,35 +312,3 @@ const skipped = (name: string): Ended => ({
   droppedUrls: 0,
   restored: false
 })
-
-/** Refuses at the step itself a result that could not be stored or read back later. */
-const accept = (
-  step: CompiledStep,
-  run: StepRun,
-  body: Effect.Effect<unknown, unknown>
-): Effect.Effect<unknown, unknown> => {
-  const { codec } = step
-  if (codec === undefined) return body
-  const encode = Schema.encodeUnknownEffect(codec)
-  return Effect.flatMap(body, (value) =>
-    value === missing ? Effect.succeed(value) : Effect.matchEffect(encode(value), {
-      onSuccess: (encoded) =>
-        Effect.sync(() => {
-          run.encoded = jsonText(encoded)
-          return value
-        }),
-      onFailure: (error) => Effect.die(new ResultRefused({ issue: error.message }))
-    }))
-}
-
-const isJson = Schema.is(Schema.Json)
-
-/** The text that is stored of a result, made at once: what happens to the value later is not in it. */
-const jsonText = (encoded: unknown): string => {
-  try {
-    if (isJson(encoded)) return JSON.stringify(encoded)
-  } catch {
-    throw new ResultRefused({ issue: "it is nested too deeply or refers to itself" })
-  }
-  throw new ResultRefused({ issue: "its codec gives something that is not JSON" })
-}

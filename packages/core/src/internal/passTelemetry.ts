@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as References from "effect/References"
 import * as Tracer from "effect/Tracer"
 import type { AgentName } from "../AgentName.ts"
+import { render } from "../Diagnostic.ts"
 import type { AnyReport } from "../Report.ts"
 import type { RunId } from "../RunId.ts"
 import { metrics, names } from "../Telemetry.ts"
@@ -139,9 +140,16 @@ export const annotate = (
     ...annotations
   })
 
-/** One line per pass: quiet when all is well. */
+/** What a pass logs of its diagnostics; all of them are in the record. */
+const logged = 3
+
+/** One line per pass: quiet when all is well, else with the first of what is wrong. */
 export const logReport = (report: AnyReport): Effect.Effect<void> => {
   const text = `Heartbeat of '${report.agentName}' ended with ${report.status}: ${report.summary}`
   if (report.status === "ok") return Effect.logDebug(text)
-  return report.status === "warning" ? Effect.logInfo(text) : Effect.logError(text)
+  const diagnostics = report.status === "error" ? report.errors : report.warnings
+  const lines = diagnostics.slice(0, logged).map((diagnostic) => `\n  ${render(diagnostic)}`)
+  if (diagnostics.length > logged) lines.push(`\n  and ${diagnostics.length - logged} more`)
+  const message = text + lines.join("")
+  return report.status === "warning" ? Effect.logInfo(message) : Effect.logError(message)
 }

@@ -54,6 +54,9 @@ export const make = (name: string, ...rest: ReadonlyArray<unknown>): never => {
     MakeOptions,
     StepImpl["body"]
   ]
+  if (typeof body !== "function") {
+    throw new TypeError(`Step '${name}': the body must be an Effect, or a function that returns one`)
+  }
   const aliases = Object.entries(options.after ?? {}).map(([alias, step]) => [alias, step.name] as const)
   return create({
     name,
@@ -62,7 +65,7 @@ export const make = (name: string, ...rest: ReadonlyArray<unknown>): never => {
     codec: options.result === undefined ? undefined : Schema.toCodecJson(options.result),
     // The scope is that of one try: what a try acquired is released before the next one, and within its limit.
     body: (results) => {
-      const effect = Effect.scoped(Effect.suspend(() => body(results)))
+      const effect = Effect.scoped(Effect.suspend(() => checked(name, body(results))))
       return options.result === undefined ? Effect.asVoid(effect) : effect
     },
     critical: true,
@@ -72,6 +75,12 @@ export const make = (name: string, ...rest: ReadonlyArray<unknown>): never => {
     fallback: undefined
   }) as never
 }
+
+/** For callers without the type checker: a promise, say, would only be told as "not a valid effect". */
+const checked = (name: string, effect: Effect.Effect<unknown, unknown>): Effect.Effect<unknown, unknown> =>
+  Effect.isEffect(effect) ? effect : Effect.die(
+    new TypeError(`Step '${name}': the body must return an Effect; wrap a promise in Effect.tryPromise`)
+  )
 
 interface MakeOptions {
   readonly after?: Readonly<Record<string, { readonly name: string }>>
