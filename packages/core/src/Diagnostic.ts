@@ -95,6 +95,7 @@ export type Diagnosed<E> = E extends { readonly _tag: infer Tag extends string }
  * @since 0.1.0
  */
 export const render = (self: Diagnostic): string => {
+  const text = (part: string) => part.replace(/\p{Cc}+/gu, " ") // one line, also in a log or a terminal
   const prefix = self.step === undefined || self.message.startsWith(`${self.step}: `) ? "" : `${self.step}: `
-  return `${prefix}${self.message}${self.hint === undefined ? "" : ` (${self.hint})`}`
+  return text(`${prefix}${self.message}${self.hint === undefined ? "" : ` (${self.hint})`}`)
 }

@@ -34,7 +34,11 @@ export class StoreError extends Schema.TaggedError<StoreError>("@everbeat/core/S
   cause: Schema.optionalKey(Schema.Defect())
 }) {
   override get message(): string {
-    return `The store failed at ${this.operation} (${this.reason}): ${this.detail}`
+    return `${this.summary}: ${this.detail}`
+  }
+  /** The message without `detail`, which may name hosts and users: what may be told outside. */
+  get summary(): string {
+    return `The store failed at ${this.operation} (${this.reason})`
   }
   /** Whether repeating the operation can help. */
   get isRetryable(): boolean {

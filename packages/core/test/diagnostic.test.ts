@@ -68,6 +68,8 @@ describe("diagnostics of what steps raise", () => {
       "sync: It is x (Repair it)"
     )
     assert.strictEqual(Diagnostic.render(fromValue("error", undefined, "whole pass", at)), "whole pass")
+    const forged = fromValue("error", "sync", "failed\n[05:00] INFO forged \u001b[31mline", at)
+    assert.strictEqual(Diagnostic.render(forged), "sync: failed [05:00] INFO forged  [31mline")
   })
 
   it("keeps only http and https URLs", () => {

@@ -17,7 +17,7 @@ import type { EngineState, Granted } from "./engine.ts"
 import { Journal } from "./journal.ts"
 import { compose, toRun, withError } from "./passReport.ts"
 import { PassRunner, type Steps } from "./passRunner.ts"
-import { annotate, isTraced, logReport, tracePass, traceStep } from "./passTelemetry.ts"
+import { annotate, isTraced, logFailure, logReport, tracePass, traceStep } from "./passTelemetry.ts"
 import type { PassInfo } from "./stepRun.ts"
 import { Watch } from "./watch.ts"
 
@@ -107,7 +107,10 @@ const execute = (
     recorded: granted.recorded.outcomes.size,
     onCancel: stop("cancelled"),
     onLost: stop("lost"),
-    onFailure: (error) => runner.storeFailed(error)
+    onFailure: (error) => {
+      Effect.runForkWith(context)(logFailure(error))
+      runner.storeFailed(error)
+    }
   })
   const runner = new PassRunner({
     definition,
@@ -131,8 +134,8 @@ const execute = (
   const conclude = (steps: Steps): Effect.Effect<AnyReport, EndError> => {
     const composed = report(steps)
     const run = toRun(composed, composed.status, meta, granted.attempts, granted.idempotency)
-    return Effect.map(record(state, granted, journal, run), (failure) => {
-      if (failure !== undefined) return withError(composed, new RunNotRecorded({ reason: failure.message }))
+    return Effect.map(Effect.tap(record(state, granted, journal, run), logFailure), (failure) => {
+      if (failure !== undefined) return withError(composed, new RunNotRecorded({ reason: failure.summary }))
       const restored = (index: number): boolean => steps.ended[index]?.restored === true
       granted.meters.settled(composed, restored, watch.now() - startedMillis, context)
       return composed

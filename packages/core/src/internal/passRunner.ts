@@ -95,7 +95,7 @@ export class PassRunner {
   storeFailed(error: StoreError): void {
     const stop = this.setup.definition.stopOnStoreFailure
     const severity = stop ? "error" : "warning"
-    const fault = new OutcomeNotSaved({ reason: error.message })
+    const fault = new OutcomeNotSaved({ reason: error.summary }) // the detail is for the log
     if (stop) this.halted = true
     const list = stop ? this.errors : this.warnings
     if (list.some(({ code }) => code === fault._tag)) return // told already

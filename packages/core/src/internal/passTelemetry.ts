@@ -8,6 +8,7 @@ import type { AgentName } from "../AgentName.ts"
 import { render } from "../Diagnostic.ts"
 import type { AnyReport } from "../Report.ts"
 import type { RunId } from "../RunId.ts"
+import type { StoreError } from "../StoreError.ts"
 import { metrics, names } from "../Telemetry.ts"
 import type { CompiledStep, Definition } from "./definition.ts"
 
@@ -153,3 +154,9 @@ export const logReport = (report: AnyReport): Effect.Effect<void> => {
   const message = text + lines.join("")
   return report.status === "warning" ? Effect.logInfo(message) : Effect.logError(message)
 }
+
+/** What the store says of its failure is for the host alone: the report tells only that it failed. */
+export const logFailure = (error: StoreError | undefined): Effect.Effect<void> =>
+  error === undefined
+    ? Effect.void
+    : Effect.logError(error.message, ...(error.cause === undefined ? [] : [error.cause]))
