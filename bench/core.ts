@@ -7,7 +7,7 @@
  *   npm run bench:core            a table
  *   npm run bench:core -- --json  one line of JSON
  *
- * `syncVsTimeout` and `asyncVsTimeout` are the worst ratio of their kinds.
+ * The exit code is 1 when a limit of the README does not hold. `syncVsTimeout` and `asyncVsTimeout` are the worst ratio of their kinds.
  */
 import { Heartbeat, HeartbeatEngine, Step } from "@everbeat/core"
 import { MemoryStore } from "@everbeat/store-memory"
@@ -102,6 +102,9 @@ const summary = {
   syncVsTimeout: round(worst(false)),
   asyncVsTimeout: round(worst(true))
 }
+
+const holds = summary.stepsPerSecondMemory >= 100_000 && summary.syncVsTimeout <= 3 && summary.asyncVsTimeout <= 1.5
+process.exitCode = holds ? 0 : 1
 
 if (process.argv.includes("--json")) {
   console.log(JSON.stringify(summary))

@@ -39,19 +39,32 @@ export const load = Effect.gen(function*() {
   const repositoryList = yield* Config.option(Config.NonEmptyString("FORGE_REPOS"))
   const store = yield* Config.String("EVERBEAT_STORE").pipe(Config.withDefault("memory"))
 
+  // The default is for trying things out: an empty variable is a mistake, and must not open the door to everybody.
+  if (process.env["DISPATCH_AGENT_TOKENS"]?.trim() === "") {
+    return yield* refuse("DISPATCH_AGENT_TOKENS", "is empty; unset it to use the public demo token")
+  }
   const tokens = yield* Effect.forEach(parts(Redacted.value(tokenList)), (entry, index) => {
     const [agent = "", ...rest] = entry.split("=")
     const token = rest.join("=")
-    return AgentName.isAgentName(agent) && token !== ""
+    return AgentName.isAgentName(agent) && /^[\x21-\x7e]+$/.test(token)
       ? Effect.succeed({ agent, token: Redacted.make(token) })
-      : refuse("DISPATCH_AGENT_TOKENS", `entry ${index + 1} must have the form agent=token`)
+      : refuse("DISPATCH_AGENT_TOKENS", `entry ${index + 1} must have the form agent=token, in visible ASCII`)
   })
+  if (new Set(tokens.map(({ token }) => Redacted.value(token))).size < tokens.length) {
+    return yield* refuse("DISPATCH_AGENT_TOKENS", "a token belongs to one agent; two entries have the same")
+  }
   if (tokens.length === 0) {
     return yield* refuse("DISPATCH_AGENT_TOKENS", "at least one entry of the form agent=token is needed")
   }
 
-  if (Option.isSome(forgeUrl) && !/^https?:\/\//.test(forgeUrl.value)) {
-    return yield* refuse("FORGE_URL", "must be an http or https URL")
+  if (Option.isSome(forgeUrl)) {
+    const url = URL.parse(forgeUrl.value)
+    if (url === null || !/^https?:$/.test(url.protocol)) {
+      return yield* refuse("FORGE_URL", "must be an http or https URL")
+    }
+    if (url.username !== "" || url.password !== "") {
+      return yield* refuse("FORGE_URL", "must not contain credentials; put the token into FORGE_TOKEN")
+    }
   }
   const repositories = Option.map(repositoryList, parts)
   if (Option.isSome(repositories)) {
@@ -66,7 +79,7 @@ export const load = Effect.gen(function*() {
     return yield* refuse(
       "EVERBEAT_STORE",
       ["postgres", "postgresql", "redis", "rediss"].includes(scheme)
-        ? `this build has no ${scheme} store yet; use memory`
+        ? `this build has no ${scheme} store; use memory`
         : "must be memory"
     )
   }

@@ -74,9 +74,15 @@ const tickets = authenticated(() =>
   })
 )
 
+const IssueUrl = Schema.String.check(Schema.isMaxLength(2048))
+
 const claim = authenticated((agent) =>
   Effect.gen(function*() {
-    const { url } = yield* HttpServerRequest.schemaBodyJson(Schema.Struct({ url: Schema.String }))
+    const { headers } = yield* HttpServerRequest.HttpServerRequest
+    if (!/^application\/json\b/i.test(headers["content-type"] ?? "")) {
+      return problem(415, "Unsupported media type", { message: "Send JSON with 'Content-Type: application/json'." })
+    }
+    const { url } = yield* HttpServerRequest.schemaBodyJson(Schema.Struct({ url: IssueUrl }))
     const claims = yield* Claims
     return yield* json(Ticket)(yield* claims.claim(agent, url))
   }).pipe(
@@ -113,3 +119,23 @@ export const layer = Layer.mergeAll(
   HttpRouter.add("POST", "/api/issues/claim", answered(claim)),
   HttpRouter.add("GET", "/api/reports", answered(reports))
 )
+
+const methods: Readonly<Record<string, string>> = {
+  "/api/issues/sync": "POST",
+  "/api/issues": "GET",
+  "/api/issues/claim": "POST",
+  "/api/reports": "GET"
+}
+
+/** What a request gets that no route takes. */
+export const refuse = (method: string, path: string): Response | undefined => {
+  const allowed = Object.hasOwn(methods, path) ? methods[path] : undefined
+  if (allowed === method) return undefined
+  const [status, title] = allowed === undefined
+    ? [404, "No such address"] as const
+    : [405, "Method not allowed"] as const
+  return new Response(JSON.stringify({ type: "about:blank", title, status }), {
+    status,
+    headers: { "content-type": "application/problem+json", ...(allowed === undefined ? undefined : { allow: allowed }) }
+  })
+}

@@ -2,8 +2,8 @@
 import { HeartbeatEngine } from "@everbeat/core"
 import { AgentAuth, HeartbeatHandler, NodeAdapter } from "@everbeat/http"
 import { MemoryStore } from "@everbeat/store-memory"
-import { type Config, Effect, Layer, Option, Schema } from "effect"
-import { HttpRouter, HttpServer } from "effect/http"
+import { ByteSize, type Config, Effect, Layer, Option, Schema } from "effect"
+import { HttpIncomingMessage, HttpRouter, HttpServer } from "effect/http"
 import { createServer } from "node:http"
 import { AgentTokens } from "./AgentTokens.ts"
 import { Claims } from "./Claims.ts"
@@ -69,16 +69,27 @@ export const serve = Effect.fnUntraced(function*(port: number) {
     layer: services
   })
   const api = HttpRouter.toWebHandler(
-    DispatchApi.layer.pipe(Layer.provideMerge(services), Layer.provide(HttpServer.layerServices)),
+    DispatchApi.layer.pipe(
+      Layer.provideMerge(services),
+      Layer.provide(HttpServer.layerServices),
+      Layer.provideMerge(Layer.succeed(HttpIncomingMessage.MaxBodySize, ByteSize.fromInputUnsafe("16 KiB")))
+    ),
     { disableLogger: true }
   )
+  /** Requests to Dispatch's own API that are being answered. */
+  const own = new Set<Promise<Response>>()
+  const answer = (request: Request): Promise<Response> => {
+    const response = Promise.resolve(
+      DispatchApi.refuse(request.method, new URL(request.url).pathname) ?? api.handler(request)
+    )
+    own.add(response)
+    return response.finally(() => own.delete(response))
+  }
   const listener = NodeAdapter.toNodeHandler({
-    fetch: (request) => {
-      const { pathname } = new URL(request.url)
-      return /^\/api\/(issues|reports)(\/|$)/.test(pathname)
-        ? api.handler(request)
+    fetch: (request) =>
+      /^\/api\/(issues|reports)(\/|$)/.test(new URL(request.url).pathname)
+        ? answer(request)
         : heartbeats.fetch(request)
-    }
   })
 
   const server = createServer((request, response) => void listener(request, response))
@@ -86,13 +97,21 @@ export const serve = Effect.fnUntraced(function*(port: number) {
     server.once("error", (error) => resume(Effect.fail(new PortUnavailable({ port, reason: error.message }))))
     server.listen(port, "127.0.0.1", () => resume(Effect.void))
   })
+  const closed = Effect.callback<void>((resume) => {
+    server.close(() => resume(Effect.void))
+    server.closeIdleConnections()
+  })
   yield* Effect.addFinalizer(() =>
-    Effect.promise(async () => {
-      // First the passes, so that their callers get their answers; then the connections.
-      await heartbeats.dispose({ graceMs: 10_000 })
-      await api.dispose()
-      server.close()
+    Effect.gen(function*() {
+      // First the passes and the requests of people, so that their callers get their answers; then the connections.
+      const answered = Effect.promise(() => Promise.allSettled(own))
+      yield* Effect.all([
+        Effect.promise(() => heartbeats.dispose({ graceMs: 10_000 })),
+        Effect.timeoutOption(answered, "10 seconds")
+      ], { concurrency: 2, discard: true })
+      yield* Effect.timeoutOption(closed, "2 seconds")
       server.closeAllConnections()
+      yield* Effect.promise(() => api.dispose())
     })
   )
   const address = server.address()

@@ -1,6 +1,6 @@
 /** `npm run dispatch`: serves Dispatch until it is told to stop. */
 import { NodeRuntime } from "@effect/platform-node"
-import { Console, Effect, Layer, Option } from "effect"
+import { Cause, Console, Effect, Layer, Option } from "effect"
 import { AgentTokens } from "./AgentTokens.ts"
 import * as Configuration from "./Configuration.ts"
 import * as Host from "./Host.ts"
@@ -44,7 +44,13 @@ program.pipe(
     ConfigError: (error) => refuse(error.message),
     PortUnavailable: (error) => refuse(error.message)
   }),
-  NodeRuntime.runMain
+  NodeRuntime.runMain({
+    // Being told to stop is no failure.
+    teardown: (exit, onExit) => {
+      const failed = exit._tag === "Failure" && !Cause.hasInterruptsOnly(exit.cause)
+      onExit(failed ? 1 : Number(process.exitCode ?? 0))
+    }
+  })
 )
 
 function refuse(message: string) {

@@ -93,6 +93,19 @@ test("a claim that was left lying is released by the next heartbeat, and touched
     )
   }))
 
+test("refuses what its own API does not know, and bodies that are too long", (url) =>
+  Effect.gen(function*() {
+    const wrong = yield* request(`${url}/api/issues/sync`, "GET", "t-triage")
+    assert.deepStrictEqual([wrong.status, wrong.headers.get("allow")], [405, "POST"])
+    assert.strictEqual((yield* request(`${url}/api/issues/nothing`, "GET", "t-triage")).status, 404)
+    const long = yield* request(`${url}/api/issues/claim`, "POST", "t-coder", { url: "x".repeat(100_000) })
+    assert.include([400, 413], long.status)
+    const text = yield* Effect.promise(() =>
+      fetch(`${url}/api/issues/claim`, { method: "POST", headers: { authorization: "Bearer t-coder" }, body: "{}" })
+    )
+    assert.strictEqual(text.status, 415)
+  }))
+
 test("a tracker that is down is a critical failure of the pass, and 503 for people", (url) =>
   Effect.gen(function*() {
     const tracker = yield* TrackerControl

@@ -63,7 +63,7 @@ describe("npm run dispatch", () => {
     assert.deepStrictEqual([response.status, response.headers.get("everbeat-status")], [200, "ok"])
     await response.text()
     host.child.kill("SIGTERM")
-    assert.notStrictEqual(await host.ended, null, "it ended by itself")
+    assert.strictEqual(await host.ended, 0, "it was told to, and nothing was lost")
   })
 
   it("shows no token of the environment", async () => {
@@ -83,11 +83,19 @@ describe("npm run dispatch", () => {
     const cases: ReadonlyArray<readonly [Record<string, string>, string]> = [
       [
         { EVERBEAT_STORE: "postgres://localhost/x" },
-        "EVERBEAT_STORE: this build has no postgres store yet; use memory"
+        "EVERBEAT_STORE: this build has no postgres store; use memory"
       ],
-      [{ EVERBEAT_STORE: "redis://localhost" }, "EVERBEAT_STORE: this build has no redis store yet; use memory"],
+      [{ EVERBEAT_STORE: "redis://localhost" }, "EVERBEAT_STORE: this build has no redis store; use memory"],
       [{ EVERBEAT_STORE: "sqlite" }, "EVERBEAT_STORE: must be memory"],
       [{ DISPATCH_AGENT_TOKENS: "triage" }, "DISPATCH_AGENT_TOKENS: entry 1 must have the form agent=token"],
+      [{ DISPATCH_AGENT_TOKENS: "" }, "DISPATCH_AGENT_TOKENS: is empty"],
+      [{ DISPATCH_AGENT_TOKENS: "a=x y" }, "DISPATCH_AGENT_TOKENS: entry 1 must have the form"],
+      [{ DISPATCH_AGENT_TOKENS: "a=x,b=x" }, "DISPATCH_AGENT_TOKENS: a token belongs to one agent"],
+      [
+        { FORGE_URL: "https://user:secret@forge.example", FORGE_REPOS: "a/b" },
+        "FORGE_URL: must not contain credentials"
+      ],
+      [{ FORGE_URL: "ftp://forge.example", FORGE_REPOS: "a/b" }, "FORGE_URL: must be an http or https URL"],
       [{ FORGE_REPOS: "acme" }, "FORGE_REPOS: 'acme' does not have the form owner/name"],
       [{ FORGE_URL: "https://api.github.com" }, "FORGE_REPOS: name the repositories to look after"],
       [{ PORT: "many" }, "PORT"]
@@ -101,6 +109,7 @@ describe("npm run dispatch", () => {
       assert.include(output, "Dispatch cannot start: ")
       assert.include(output, expected)
       assert.notInclude(output, "    at ", "no stack trace")
+      assert.notInclude(output, "secret@")
     }
   })
 

@@ -16,8 +16,8 @@
  * - Texts are any strings, and are read back exactly: NUL and lone surrogates
  *   included.
  * - An attempt made progress when it saved new rows, or other notes or another
- *   workspace than before. Two attempts in a row without progress exhaust a run,
- *   as does the last of `maxAttempts`.
+ *   workspace than before. `maxAttempts` attempts exhaust a run, and so do two in
+ *   a row without progress. Attempts are counted when the run is claimed.
  *
  * @since 0.1.0
  */
@@ -36,6 +36,7 @@ import type {
   Gone,
   KeyMismatch,
   LeaseHeld,
+  OtherDefinition,
   RunExists,
   RunNotFound,
   StoreError
@@ -58,6 +59,11 @@ export interface BeginInput {
   /** Whether the agent may have only one exclusive run in flight (heartbeats). */
   readonly exclusive: boolean
   readonly idempotency?: Idempotency | undefined
+  /**
+   * Which interrupted runs the caller can continue: those of a definition of the
+   * same name, or only those with the same hash too.
+   */
+  readonly resumes: "same-name" | "same-hash"
 }
 
 /**
@@ -213,13 +219,18 @@ export class CheckpointStore extends Context.Service<CheckpointStore, {
    * With a key that a settled run has, the record is replayed. With a key that
    * a run in flight has, or for an exclusive run whose agent has one in flight:
    * `AgentBusy` while that run's lease is live; after it expired, `Resumed` for
-   * a call without a key or with the same key, `AgentBusy` for another key. The
-   * same key with another fingerprint is `KeyMismatch`. A claim made here counts
-   * as an attempt, and so does a fresh run.
+   * a call without a key or with the same key, `AgentBusy` for another key. A run
+   * that the caller cannot continue (see `resumes`) is left alone with
+   * `OtherDefinition`. One whose cancel was requested is handed to any caller, to
+   * close it. The same key with another fingerprint is `KeyMismatch`. A claim made
+   * here is an attempt, and so is a fresh run.
    */
   readonly begin: (
     input: BeginInput
-  ) => Effect.Effect<Begun | Resumed | Replayed, RunExists | AgentBusy | KeyMismatch | StoreError>
+  ) => Effect.Effect<
+    Begun | Resumed | Replayed,
+    RunExists | AgentBusy | KeyMismatch | OtherDefinition | StoreError
+  >
 
   /** Appends what is new and renews the lease, in one statement. Updates only: it never creates a run. */
   readonly save: (lease: Lease, delta: Delta) => Effect.Effect<Saved, Fenced | Gone | Conflict | StoreError>
@@ -227,7 +238,10 @@ export class CheckpointStore extends Context.Service<CheckpointStore, {
   /** Deletes the checkpoint and records the run, atomically. The idempotency key goes with the record. */
   readonly settle: (lease: Lease, run: AgentRun) => Effect.Effect<void, Fenced | Gone | StoreError>
 
-  /** Ends the lease now and keeps the checkpoint: another process may continue at once. */
+  /**
+   * Ends the lease now and for good, and keeps the checkpoint: another process may
+   * continue at once. Later writes and renewals of this lease are `Fenced`.
+   */
   readonly release: (lease: Lease, reason?: string) => Effect.Effect<void, Fenced | Gone | StoreError>
 
   /** Renews many leases in one statement; the answers are in the order of the leases. */

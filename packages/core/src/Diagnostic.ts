@@ -11,13 +11,14 @@ import type * as DateTime from "effect/DateTime"
 import * as Schema from "effect/Schema"
 
 /**
- * Schema of a diagnostic. Texts are clipped: message 1,024 bytes, hint 512,
- * url 384, code 128, so that one diagnostic stays under 2 kB.
+ * Schema of a diagnostic. Texts are clipped: message 1,024 bytes of UTF-8,
+ * hint 512, code 128; a url over 256 bytes is left out, and a step's name has
+ * at most 128. So the texts of one diagnostic have at most 2 kB.
  *
  * **Details**
  *
- * `code` is the `_tag` of the value, else the name of its class, else
- * `Unknown`. `hint` and `url` are taken from fields or getters of that name;
+ * `code` is the `_tag` of the value, else its `name` unless that is `Error`,
+ * else `Unknown`. `hint` and `url` are taken from fields or getters of that name;
  * only `http` and `https` URLs are kept. `step` is absent when the whole pass
  * is meant.
  *
@@ -94,6 +95,7 @@ export type Diagnosed<E> = E extends { readonly _tag: infer Tag extends string }
  * @since 0.1.0
  */
 export const render = (self: Diagnostic): string => {
+  const text = (part: string) => part.replace(/\p{Cc}+/gu, " ") // one line, also in a log or a terminal
   const prefix = self.step === undefined || self.message.startsWith(`${self.step}: `) ? "" : `${self.step}: `
-  return `${prefix}${self.message}${self.hint === undefined ? "" : ` (${self.hint})`}`
+  return text(`${prefix}${self.message}${self.hint === undefined ? "" : ` (${self.hint})`}`)
 }

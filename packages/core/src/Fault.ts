@@ -127,7 +127,8 @@ export class AttemptsExhausted
     return `The pass was interrupted ${this.attempts} times and is given up.`
   }
   get hint(): string {
-    return "Look for a step that takes the process down; the next heartbeat starts a new pass."
+    return "Look for a step that takes the process down, or that takes longer than a process lives. " +
+      "The next heartbeat starts a new pass."
   }
 }
 

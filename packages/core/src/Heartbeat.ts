@@ -78,8 +78,9 @@ export interface Options {
    */
   readonly onDefinitionChange?: "resume-by-name" | "restart" | "fail" | undefined
   /**
-   * When the store fails during a pass: `continue` goes on and warns, `stop`
-   * starts no further step.
+   * When the store fails during a pass: `continue` goes on, and an outcome that
+   * had to be durable before the next step is a warning; `stop` starts no further
+   * step. Either way the record carries what could not be saved before.
    *
    * @default "continue"
    */
@@ -137,11 +138,15 @@ export interface RunOptions extends
    * least: the same key answers the recorded report and never runs twice.
    */
   readonly key?: string | undefined
-  /** JSON value that steps read from `Step.Current`; with a key, its fingerprint must not change. */
+  /**
+   * JSON value that steps read from `Step.Current`; with a key, its fingerprint must not change. A pass that is
+   * continued has the payload that it was begun with.
+   */
   readonly payload?: Schema.Json | undefined
   /**
-   * When the agent has a pass in flight: `fail` with `AgentBusy`, or `join` it
-   * and answer its report.
+   * When the agent has a pass of this heartbeat in flight: `fail` with
+   * `AgentBusy`, or `join` it and answer its report. With a key, `join` waits for
+   * that pass to end and then begins or replays the key's own.
    *
    * @default "fail"
    */
@@ -166,9 +171,11 @@ export interface Pass<out W, out E> {
 }
 
 // The order of steps is checked by the compiler: an element that is out of place is asked to be a sentence.
+/** Names that the compiler knows; a step named at run time says nothing. */
+type KnownName<S> = S extends { readonly name: infer N extends string } ? string extends N ? never : N : never
 type Wrong<S, Seen, All> =
-  | (string extends Step.Name<S> ? never
-    : Step.Name<S> extends Step.Name<Seen> ? `'${Step.Name<S>}' is listed twice`
+  | ([KnownName<S>] extends [never] ? never
+    : KnownName<S> extends KnownName<Seen> ? `'${Step.Name<S>}' is listed twice`
     : never)
   | WrongNeed<Step.Name<S>, Step.Services<S>, Seen, All>
 type WrongNeed<Name extends string, R, Seen, All> = R extends Step.Needs<infer N, infer A>
@@ -205,8 +212,8 @@ export type Ordered<
  * **Details**
  *
  * A step that is listed twice, before a step it runs after, or without one, is
- * a compile error that says so; lists built at run time throw a `TypeError`
- * with the same sentence.
+ * a compile error that says so. The compiler checks tuples of single steps; other
+ * lists, and options that make no sense, throw a `TypeError` with a sentence.
  *
  * **Gotchas**
  *
@@ -273,12 +280,7 @@ export const run = <Name extends string, W, E, R>(
   self: Heartbeat<Name, W, E, R>,
   options: RunOptions
 ): Effect.Effect<Report<W, E>, RunError, R | HeartbeatEngine> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(
-      start(self, options),
-      (pass) => Effect.onInterrupt(restore(pass.report), () => pass.origin === "joined" ? Effect.void : pass.interrupt)
-    )
-  )
+  Effect.flatMap(HeartbeatEngine, (engine) => engine.run(self, options))
 
 /**
  * Runs a pass and puts its typed critical failures into the error channel.

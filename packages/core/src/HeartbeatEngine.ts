@@ -17,7 +17,8 @@ import { CheckpointStore } from "./CheckpointStore.ts"
 import type { Heartbeat, Pass, RunOptions } from "./Heartbeat.ts"
 import { makeEngine } from "./internal/engine.ts"
 import { makeVolatile } from "./internal/volatileStore.ts"
-import type { StartError } from "./PassError.ts"
+import type { RunError, StartError } from "./PassError.ts"
+import type { Report } from "./Report.ts"
 import { RunStore } from "./RunStore.ts"
 
 /**
@@ -57,6 +58,12 @@ export class HeartbeatEngine extends Context.Service<HeartbeatEngine, {
     heartbeat: Heartbeat<Name, W, E, R>,
     options: RunOptions
   ) => Effect.Effect<Pass<W, E>, StartError, R>
+
+  /** Runs a pass and waits for its report; interrupting the call interrupts a pass that it began. */
+  readonly run: <Name extends string, W, E, R>(
+    heartbeat: Heartbeat<Name, W, E, R>,
+    options: RunOptions
+  ) => Effect.Effect<Report<W, E>, RunError, R>
 
   /**
    * Stops the engine for good: begins nothing new, waits up to `grace` for the
@@ -118,7 +125,15 @@ export const layerNoStore: Layer.Layer<HeartbeatEngine> = Layer.effect(
 
 // internal
 
-const resolve = (options: Options) => ({
-  ttl: Duration.fromInputUnsafe(options.leaseTtl ?? "30 seconds"),
-  storeMillis: Duration.toMillis(options.storeTimeout ?? "5 seconds")
-})
+const resolve = (options: Options) => {
+  const finite = (option: string, value: Duration.Input): Duration.Duration => {
+    const duration = Duration.fromInputUnsafe(value)
+    const millis = Duration.toMillis(duration)
+    if (millis >= 1 && millis < Infinity) return duration
+    throw new TypeError(`HeartbeatEngine: ${option} must be at least a millisecond, and finite`)
+  }
+  return {
+    ttl: finite("leaseTtl", options.leaseTtl ?? "30 seconds"),
+    storeMillis: Duration.toMillis(finite("storeTimeout", options.storeTimeout ?? "5 seconds"))
+  }
+}

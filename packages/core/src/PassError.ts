@@ -43,8 +43,8 @@ export class LeaseLost extends Schema.TaggedError<LeaseLost>("@everbeat/core/Lea
 }
 
 /**
- * Error returned when the pass was interrupted before it ended, by a shutdown
- * of the engine. Its outcomes so far are stored and the lease is released, so
+ * Error returned when the pass was interrupted before it ended: by a shutdown
+ * of the engine, or by the caller that began it. Its outcomes so far are stored and the lease is released, so
  * the next heartbeat continues it.
  *
  * @category errors
@@ -77,9 +77,10 @@ export class PassCancelled
 }
 
 /**
- * Error returned when an interrupted pass of another step list waits to be
- * continued and the heartbeat says `onDefinitionChange: "fail"`. Deploy the
- * step list that began it, or cancel the run.
+ * Error returned when an interrupted pass of another heartbeat of the agent
+ * waits to be continued, or of another step list of this one and the heartbeat
+ * says `onDefinitionChange: "fail"`. Call that heartbeat, deploy the step list
+ * that began the run, or cancel the run.
  *
  * @category errors
  * @since 0.1.0
@@ -91,10 +92,10 @@ export class DefinitionChanged
   })
 {
   override get message(): string {
-    return `Run ${this.runId} was begun with another step list of heartbeat '${this.name}'.`
+    return `Run ${this.runId} was begun with another step list, of heartbeat '${this.name}'.`
   }
   get hint(): string {
-    return "Deploy the step list that began the run, or cancel the run."
+    return `Call heartbeat '${this.name}' with the step list that began the run, or cancel the run.`
   }
 }
 

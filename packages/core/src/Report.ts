@@ -22,8 +22,8 @@ import type { RunId } from "./RunId.ts"
  *
  * `origin` tells where the report comes from: `executed` here and now,
  * `resumed` from a pass that another process began, `joined` from a pass of
- * another caller, or `replayed` from the record of an idempotency key. Replayed
- * and joined diagnostics carry no live `value`.
+ * another caller, or `replayed` from the record of an idempotency key. A report
+ * that was read from the store carries no live `value` in its diagnostics.
  *
  * `recorded` is `false` without a store, and when the store failed at the end;
  * then `errors` has a `RunNotRecorded`.

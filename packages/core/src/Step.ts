@@ -161,7 +161,8 @@ type AnyCodec<A = unknown> = Schema.Codec<A, unknown>
  * within 100 ms of its completion or with the end of the pass, `"sync"` before
  * the next step starts.
  *
- * The step has a scope of its own, closed when it ends.
+ * The step has a scope of its own, closed when it ends; under {@link retry}
+ * each try has one.
  *
  * **Gotchas**
  *
@@ -259,14 +260,14 @@ export const warnOn =
 
 /**
  * Moves everything that can go wrong, defects and timeouts too, to `W`: the
- * step can never fail a pass. It then ends without a result.
+ * step can never fail a pass. It then ends without a result. Apply it last.
  *
  * @category combinators
  * @since 0.1.0
  */
 export const bestEffort = <Name extends string, A, W, E, R>(
   self: Step<Name, A, W, E, R>
-): Step<Name, Maybe<A>, W | E, never, R> => Impl.derive(self, { critical: false })
+): Step<Name, Maybe<A>, W | E, never, R> => Impl.derive(self, { critical: false, mayLack: true })
 
 /**
  * Gives a step that ended without a result a result after all. It must fit the
@@ -278,7 +279,7 @@ export const bestEffort = <Name extends string, A, W, E, R>(
 export const withDefault =
   <A>(fallback: () => NoInfer<Exclude<A, undefined>>) =>
   <Name extends string, W, E, R>(self: Step<Name, A, W, E, R>): Step<Name, Exclude<A, undefined>, W, E, R> =>
-    Impl.derive(self, { fallback })
+    Impl.derive(self, { fallback, mayLack: false })
 
 /**
  * Limits what was built so far, even when it ignores interruption: it is

@@ -34,7 +34,11 @@ export class StoreError extends Schema.TaggedError<StoreError>("@everbeat/core/S
   cause: Schema.optionalKey(Schema.Defect())
 }) {
   override get message(): string {
-    return `The store failed at ${this.operation} (${this.reason}): ${this.detail}`
+    return `${this.summary}: ${this.detail}`
+  }
+  /** The message without `detail`, which may name hosts and users: what may be told outside. */
+  get summary(): string {
+    return `The store failed at ${this.operation} (${this.reason})`
   }
   /** Whether repeating the operation can help. */
   get isRetryable(): boolean {
@@ -89,7 +93,10 @@ export class RunNotFound extends Schema.TaggedError<RunNotFound>("@everbeat/core
  */
 export class AgentBusy extends Schema.TaggedError<AgentBusy>("@everbeat/core/AgentBusy")("AgentBusy", {
   runId: RunId,
-  /** Milliseconds until the lease of that pass ends at the latest, unless it is renewed. */
+  /**
+   * Milliseconds until the lease of that pass ends, unless it is renewed; 0 when nobody runs it: it waits for a call
+   * without a key, or with its own.
+   */
   retryAfterMillis: Schema.Finite
 }) {
   override get message(): string {
@@ -116,6 +123,24 @@ export class KeyMismatch extends Schema.TaggedError<KeyMismatch>("@everbeat/core
   }
   get hint(): string {
     return "Use a fresh key for a new request, and the same payload when you repeat one."
+  }
+}
+
+/**
+ * Error returned when the agent has an interrupted run of another heartbeat, or
+ * of another step list where the caller wants the same. It was left alone.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class OtherDefinition
+  extends Schema.TaggedError<OtherDefinition>("@everbeat/core/OtherDefinition")("OtherDefinition", {
+    runId: RunId,
+    name: Schema.String
+  })
+{
+  override get message(): string {
+    return `Run ${this.runId} was begun with another step list, of heartbeat '${this.name}'.`
   }
 }
 

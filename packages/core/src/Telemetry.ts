@@ -11,11 +11,18 @@
  * | `everbeat_run_warnings_total` | counter | `agent`, `code` |
  * | `everbeat_steps_total` | counter | `agent`, `step`, `status` |
  * | `everbeat_step_duration_seconds` | histogram | `agent`, `step` |
+ * | `everbeat_checkpoints_saved_total` | counter | `agent`, `result` |
+ * | `everbeat_checkpoint_save_duration_seconds` | histogram | `agent` |
+ * | `everbeat_checkpoint_bytes` | histogram | `agent` |
  *
  * | span | attributes |
  * | --- | --- |
  * | `everbeat.run` | `everbeat.agent.name`, `everbeat.run.id`, `everbeat.run.attempt`, `everbeat.heartbeat.name`, `everbeat.run.status` |
  * | `everbeat.step` | `everbeat.agent.name`, `everbeat.run.id`, `everbeat.step.name` |
+ *
+ * `result` of a save is `ok`, `failed` (the store failed; what was to be saved
+ * stays pending) or `lost` (the run belongs to another owner). The record of a
+ * run is not a checkpoint: a fast pass saves none.
  *
  * Logs inside a step carry `everbeat.agent.name`, `everbeat.run.id` and
  * `everbeat.step.name`. A span has status error only when the pass, or the
@@ -89,6 +96,24 @@ export const metrics = {
     Metric.histogram("everbeat_step_duration_seconds", {
       description: "Duration of steps",
       boundaries: seconds,
+      attributes
+    }),
+  checkpointsSaved: (attributes: { readonly agent: string; readonly result: "ok" | "failed" | "lost" }) =>
+    Metric.counter("everbeat_checkpoints_saved_total", {
+      description: "Saves of checkpoints",
+      incremental: true,
+      attributes
+    }),
+  checkpointSaveDuration: (attributes: { readonly agent: string }) =>
+    Metric.histogram("everbeat_checkpoint_save_duration_seconds", {
+      description: "Duration of saves of checkpoints",
+      boundaries: seconds,
+      attributes
+    }),
+  checkpointBytes: (attributes: { readonly agent: string }) =>
+    Metric.histogram("everbeat_checkpoint_bytes", {
+      description: "Bytes that a save appends",
+      boundaries: Metric.boundariesFromIterable([256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576]),
       attributes
     })
 } as const

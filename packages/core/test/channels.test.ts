@@ -196,6 +196,14 @@ it.layer(layer)("the two channels", (it) => {
       }])
     }))
 
+  it.effect("tells callers without a type checker what a body must be", () =>
+    Effect.gen(function*() {
+      const untyped = Step.make as (name: string, body: unknown) => Step.Step<"a", void, never, never, never>
+      assert.throws(() => untyped("a", 7), "Step 'a': the body must be an Effect, or a function that returns one")
+      const report = yield* pass([untyped("a", () => Promise.resolve(1))])
+      assert.include(report.errors[0]?.message, "wrap a promise in Effect.tryPromise")
+    }))
+
   it("refuses bad lists when the heartbeat is built, with a sentence", () => {
     const a = Step.make("a", Effect.void)
     const b = Step.make("b", { after: { a } }, () => Effect.void)
@@ -209,6 +217,9 @@ it.layer(layer)("the two channels", (it) => {
     assert.throws(build([cyclic, b] as ReadonlyArray<Step.Any>), "Heartbeat 't': 'a' and 'b' run after each other")
     assert.throws(build([self] as ReadonlyArray<Step.Any>), "Heartbeat 't': 'a' runs after itself")
     assert.throws(build([]), "Heartbeat 't': list at least one step")
-    assert.throws(build([a], { concurrency: 0 }), "Heartbeat 't': concurrency must be at least 1")
+    assert.throws(build([a], { concurrency: 0 }), "Heartbeat 't': concurrency must be a whole number of at least 1")
+    assert.throws(build([a], { maxAttempts: 1.5 }), "Heartbeat 't': maxAttempts must be a whole number of at least 1")
+    assert.throws(build([a], { deadline: -5 }), "Heartbeat 't': deadline must be longer than 0")
+    assert.throws(build([a], { stepTimeout: Number.NaN }), "Heartbeat 't': stepTimeout must be longer than 0")
   })
 })

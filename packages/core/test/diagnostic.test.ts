@@ -49,6 +49,16 @@ describe("diagnostics of what steps raise", () => {
     assert.strictEqual(of(cyclic).code, "Cyclic")
   })
 
+  it("tells what a promise was rejected with", () => {
+    const wrapped = (cause: unknown) =>
+      Object.assign(new Error("An error occurred in Effect.tryPromise", { cause }), {
+        _tag: "UnknownError"
+      })
+    assert.strictEqual(of(wrapped(new Error("net down"))).message, "net down")
+    assert.strictEqual(of(wrapped("refused")).message, "refused")
+    assert.strictEqual(of(wrapped(7)).message, "An error occurred in Effect.tryPromise")
+  })
+
   it("doubles no prefix", () => {
     assert.strictEqual(of(new TypeError("TypeError: TypeError: x")).message, "x")
     const diagnostic = fromValue("error", "sync", { _tag: "E", message: "sync: failed" }, at)
@@ -58,6 +68,8 @@ describe("diagnostics of what steps raise", () => {
       "sync: It is x (Repair it)"
     )
     assert.strictEqual(Diagnostic.render(fromValue("error", undefined, "whole pass", at)), "whole pass")
+    const forged = fromValue("error", "sync", "failed\n[05:00] INFO forged \u001b[31mline", at)
+    assert.strictEqual(Diagnostic.render(forged), "sync: failed [05:00] INFO forged  [31mline")
   })
 
   it("keeps only http and https URLs", () => {

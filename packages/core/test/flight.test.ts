@@ -2,7 +2,7 @@ import { assert, it } from "@effect/vitest"
 import { CheckpointStore, Heartbeat, HeartbeatEngine, RunStore, Step } from "@everbeat/core"
 import { Deferred, Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
-import { Bad, engineOver, layer, runsOf, stores, withEngine } from "./support.ts"
+import { Bad, engineOver, layer, runsOf, scaled, stores, withEngine } from "./support.ts"
 
 /** A heartbeat that waits at its only step until the gate opens, and counts how often it ran. */
 const gated = Effect.gen(function*() {
@@ -41,7 +41,7 @@ it.layer(layer)("single flight and idempotency", (it) => {
       const { gate, heartbeat, runs } = yield* gated
       const calls = yield* Effect.forkChild(
         Effect.forEach(
-          Array.from({ length: 50 }),
+          Array.from({ length: scaled(50) }),
           () => Effect.result(Heartbeat.run(heartbeat, { agent: "crowd" })),
           { concurrency: "unbounded" }
         ),

@@ -36,6 +36,10 @@ export const codes = (report: Report.AnyReport) => ({
 /** An engine on a fresh memory store. */
 export const layer = Layer.provideMerge(HeartbeatEngine.layer, MemoryStore.layer)
 
+/** So many repetitions, or more where somebody wants to look closer: `EVERBEAT_TEST_SCALE=10 npm test`. */
+export const scaled = (count: number): number =>
+  Math.ceil(count * Math.max(1, Number(process.env["EVERBEAT_TEST_SCALE"] ?? 1)))
+
 /** For tests on the live clock, whose logs would be printed. */
 export const quiet = Logger.layer([])
 

@@ -81,6 +81,17 @@ it.layer(layer)("observability", (it) => {
       assert.strictEqual((yield* Metric.value(metrics.lastRun({ agent, status: "warning" }))).value, 0)
     }))
 
+  it.effect("saves of checkpoints are counted, with their size", () =>
+    Effect.gen(function*() {
+      const agent = "saves"
+      const first = Step.make("first", { durability: "sync" }, () => Effect.void)
+      yield* Heartbeat.run(Heartbeat.make("beat", [first, Step.make("last", Effect.void)]), { agent })
+      const { metrics } = Telemetry
+      assert.strictEqual((yield* Metric.value(metrics.checkpointsSaved({ agent, result: "ok" }))).count, 1)
+      assert.strictEqual((yield* Metric.value(metrics.checkpointSaveDuration({ agent }))).count, 1)
+      assert.isAbove((yield* Metric.value(metrics.checkpointBytes({ agent }))).sum, 0)
+    }))
+
   it.effect("logs of a step say which run and step they belong to", () =>
     Effect.gen(function*() {
       const lines: Array<{ readonly message: unknown; readonly annotations: Record<string, unknown> }> = []
@@ -98,7 +109,8 @@ it.layer(layer)("observability", (it) => {
       assert.deepStrictEqual(lines.map(({ message }) => String(message)), [
         "hello",
         "Step 'die' died",
-        "Heartbeat of 'logs' ended with error: 2 steps: 1 ok, 1 error"
+        "Heartbeat of 'logs' ended with error: 2 steps: 1 ok, 1 error\n  die: x (A bug in the step, not an expected failure: " +
+        "see the stack trace in the host's log.)"
       ])
       assert.deepStrictEqual(lines[0]?.annotations, {
         tenant: "t1",

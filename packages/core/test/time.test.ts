@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Heartbeat, Step } from "@everbeat/core"
 import { Cause, Clock, Deferred, Effect, Exit, Fiber, Layer, Schedule, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import { type AnyStep, Bad, codes, layer, Low, pass, quiet, statuses } from "./support.ts"
+import { type AnyStep, Bad, codes, layer, Low, pass, quiet, scaled, statuses } from "./support.ts"
 
 it.layer(layer)("time", (it) => {
   it.effect("the default limit interrupts a step for real", () =>
@@ -203,7 +203,7 @@ describe("on the live clock", () => {
         )
       ) as ReadonlyArray<AnyStep>
       const seen = new Set<string>()
-      for (let round = 0; round < 100; round++) {
+      for (let round = 0; round < scaled(100); round++) {
         const { errors, steps: outcomes, touchedIssueUrls, warnings } = yield* pass(steps, {
           concurrency: "unbounded",
           onCritical: "continue"

@@ -59,6 +59,13 @@ describe("make", () => {
     ).type.toBe<Heartbeat.Heartbeat<"inline", Stale, "e", never>>()
   })
 
+  test("takes a step named at run time beside others", () => {
+    const named = (name: string) => Step.make(name, Effect.void)
+    expect(Heartbeat.make("t", [named("x"), plain, syncIssues, reconcile])).type.toBe<
+      Heartbeat.Heartbeat<"t", MissingOwner | Stale, RateLimited | TokenRevoked | WriteFailed, Forge | Db>
+    >()
+  })
+
   test("takes lists that are spread from others", () => {
     const base = [syncIssues, plain] as const
     expect(Heartbeat.make("dispatch", [...base, reconcile, report])).type.toBe<typeof dispatch>()

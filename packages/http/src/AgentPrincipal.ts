@@ -7,7 +7,7 @@ import * as Context from "effect/Context"
 import * as Schema from "effect/Schema"
 
 /**
- * Schema of what a token may do: `heartbeat` runs the agent's heartbeat, `runs`
+ * Schema of what a token may do: `heartbeat` runs the agent's heartbeat, `read`
  * reads its runs.
  *
  * @category schemas

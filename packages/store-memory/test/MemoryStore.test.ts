@@ -27,6 +27,7 @@ const input = (key?: string): BeginInput => ({
   ttl,
   maxAttempts: 3,
   exclusive: true,
+  resumes: "same-name",
   idempotency: key === undefined ? undefined : { key, fingerprint: "payload" }
 })
 

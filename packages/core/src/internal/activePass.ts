@@ -34,9 +34,13 @@ export class ActivePass {
   readonly runId: RunId
   readonly origin: AnyReport["origin"]
 
-  constructor(runId: RunId, origin: AnyReport["origin"]) {
+  /** Name of the heartbeat. */
+  readonly heartbeat: string | undefined
+
+  constructor(runId: RunId, origin: AnyReport["origin"], heartbeat: string | undefined) {
     this.runId = runId
     this.origin = origin
+    this.heartbeat = heartbeat
   }
 
   /** The same pass, as a caller sees it that joined it. */

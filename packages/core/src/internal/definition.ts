@@ -26,6 +26,8 @@ export interface Definition {
   readonly maxAttempts: number
 }
 
+const encoder = new TextEncoder()
+
 /** Refuses what would only fail later, with a message that says what to change. */
 const check = (name: string, steps: ReadonlyArray<StepImpl>): void => {
   const seen = new Set<string>()
@@ -35,7 +37,9 @@ const check = (name: string, steps: ReadonlyArray<StepImpl>): void => {
   }
   if (steps.length === 0) refuse("list at least one step")
   for (const step of steps) {
-    if (step.name.trim() === "" || step.name.length > 128) refuse("a step needs a name of 1 to 128 characters")
+    if (step.name.trim() === "" || encoder.encode(step.name).length > 128) {
+      refuse("a step needs a name of 1 to 128 bytes")
+    }
     if (seen.has(step.name)) refuse(`'${step.name}' is listed twice`)
     for (const dependency of step.after) {
       if (dependency === step.name) refuse(`'${step.name}' runs after itself`)
@@ -53,9 +57,17 @@ const check = (name: string, steps: ReadonlyArray<StepImpl>): void => {
   }
 }
 
-const positive = (heartbeat: string, option: string, value: number): number => {
-  if (!(value >= 1)) throw new TypeError(`Heartbeat '${heartbeat}': ${option} must be at least 1`)
+const count = (heartbeat: string, option: string, value: number): number => {
+  if (!Number.isInteger(value) || value < 1) {
+    throw new TypeError(`Heartbeat '${heartbeat}': ${option} must be a whole number of at least 1`)
+  }
   return value
+}
+
+const millis = (heartbeat: string, option: string, value: Duration.Input): number => {
+  const result = Duration.toMillis(value)
+  if (!(result > 0)) throw new TypeError(`Heartbeat '${heartbeat}': ${option} must be longer than 0`)
+  return result
 }
 
 const compile = (name: string, steps: ReadonlyArray<StepImpl>, options: Options): Definition => {
@@ -75,14 +87,14 @@ const compile = (name: string, steps: ReadonlyArray<StepImpl>, options: Options)
     })),
     concurrency: options.concurrency === "unbounded"
       ? Infinity
-      : positive(name, "concurrency", options.concurrency ?? 1),
+      : count(name, "concurrency", options.concurrency ?? 1),
     stopOnCritical: (options.onCritical ?? "stop") === "stop",
     stopOnStoreFailure: options.onStoreFailure === "stop",
-    stepMillis: Duration.toMillis(options.stepTimeout ?? "30 seconds"),
-    deadlineMillis: Duration.toMillis(options.deadline ?? "2 minutes"),
-    graceMillis: Duration.toMillis(options.grace ?? "1 second"),
+    stepMillis: millis(name, "stepTimeout", options.stepTimeout ?? "30 seconds"),
+    deadlineMillis: millis(name, "deadline", options.deadline ?? "2 minutes"),
+    graceMillis: millis(name, "grace", options.grace ?? "1 second"),
     onDefinitionChange: options.onDefinitionChange ?? "resume-by-name",
-    maxAttempts: positive(name, "maxAttempts", options.maxAttempts ?? 3)
+    maxAttempts: count(name, "maxAttempts", options.maxAttempts ?? 3)
   }
 }
 

@@ -7,24 +7,27 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import { type AgentName, isAgentName } from "../AgentName.ts"
-import { type AgentRun, type Attempt, type Idempotency, isSettled, metaOf, type RunMeta } from "../AgentRun.ts"
+import type { AgentRun, Attempt, Idempotency, RunMeta } from "../AgentRun.ts"
 import type { CheckpointStore, Resumed } from "../CheckpointStore.ts"
 import type { Heartbeat, Pass, RunOptions } from "../Heartbeat.ts"
 import type { HeartbeatEngine } from "../HeartbeatEngine.ts"
 import type { Lease } from "../Lease.ts"
 import { DefinitionChanged, EngineStopped, InvalidInput, PassCancelled, type StartError } from "../PassError.ts"
+import type { Report } from "../Report.ts"
 import * as RunId from "../RunId.ts"
 import type { RunStore } from "../RunStore.ts"
-import { type AgentBusy } from "../StoreError.ts"
 import { ActivePass, type PassView } from "./activePass.ts"
 import { boundCheckpoints, boundRuns } from "./boundedStore.ts"
 import { type Definition, definitionOf } from "./definition.ts"
-import { fingerprint } from "./fingerprint.ts"
+import { canonicalPayload, fingerprint } from "./fingerprint.ts"
+import { makeJoin } from "./join.ts"
 import { LeaseKeeper } from "./leaseKeeper.ts"
-import { decodeAll, type Ended } from "./outcome.ts"
 import { runPass } from "./pass.ts"
-import { fromRun } from "./passReport.ts"
+import { fromRun, toRun } from "./passReport.ts"
+import type { Restored } from "./passRunner.ts"
 import { Meters } from "./passTelemetry.ts"
+import { pickMeta } from "./runMeta.ts"
+import { takeOver } from "./takeOver.ts"
 import { Watch } from "./watch.ts"
 
 /** What all passes of an engine share. */
@@ -46,9 +49,9 @@ export interface Granted {
   readonly attempts: ReadonlyArray<Attempt>
   readonly idempotency: Idempotency | undefined
   readonly startedAt: DateTime.Utc
-  readonly recorded: ReadonlyMap<string, Ended>
+  readonly recorded: Restored
+  /** The next free row. */
   readonly position: number
-  readonly base: number
   /** How often the run was tried before, when it is to be given up. */
   readonly exhaustedAfter: number | undefined
   readonly origin: "executed" | "resumed"
@@ -57,8 +60,7 @@ export interface Granted {
 
 const keyPattern = /^[\x21-\x7e]{1,255}$/u
 
-/** While joining a pass of another process: how often its end is asked for. */
-const joinMillis = { first: 100, most: 2000 }
+const nothing: Restored = { outcomes: new Map(), results: new Map() }
 
 export const makeEngine = Effect.fnUntraced(function*(
   checkpoints: CheckpointStore["Service"],
@@ -75,12 +77,15 @@ export const makeEngine = Effect.fnUntraced(function*(
   const active = new Map<RunId.RunId, ActivePass>()
   const background = new Set<() => void>()
   const meters = new WeakMap<Definition, Map<AgentName, Meters>>()
+  /** Calls that wait for the store's answer to `begin`, and who waits for all of them. */
+  let beginning = 0
+  const begun = new Set<() => void>()
   let stopping = false
 
   const keeper = new LeaseKeeper({
     store,
     ttl,
-    now: () => watch.now(),
+    watch,
     fork: (effect) => {
       const fiber = Effect.runForkWith(context)(effect)
       const stop = () => fiber.interruptUnsafe()
@@ -98,33 +103,6 @@ export const makeEngine = Effect.fnUntraced(function*(
     return found
   }
 
-  /** A pass whose end is known already. */
-  const ended = (run: AgentRun, origin: "joined" | "replayed"): ActivePass => {
-    const pass = new ActivePass(run.runId, origin)
-    pass.end(
-      run.status === "cancelled"
-        ? Exit.fail(new PassCancelled({ runId: run.runId }))
-        : Exit.succeed(fromRun(run, origin))
-    )
-    return pass
-  }
-
-  /** An interrupted pass that was handed to us: what to take over of it, as its policy says. */
-  const takeOver = Effect.fnUntraced(function*(
-    definition: Definition,
-    resumed: Resumed
-  ): Effect.fn.Return<Pick<Granted, "recorded" | "position" | "base">, StartError> {
-    const { checkpoint } = resumed
-    const { position } = checkpoint
-    const same = checkpoint.definition.hash === definition.hash
-    if (!same && definition.onDefinitionChange === "fail" && !resumed.exhausted) {
-      return yield* new DefinitionChanged({ runId: checkpoint.runId, name: definition.name })
-    }
-    if (!same && definition.onDefinitionChange === "restart") return { recorded: new Map(), position, base: position }
-    const recorded = yield* decodeAll(checkpoint)
-    return { recorded, position, base: checkpoint.segments[0]?.[0] ?? position }
-  })
-
   const begin = Effect.fnUntraced(function*(
     definition: Definition,
     meta: RunMeta,
@@ -132,117 +110,177 @@ export const makeEngine = Effect.fnUntraced(function*(
   ): Effect.fn.Return<ActivePass, StartError> {
     if (stopping) return yield* new EngineStopped({})
     const askedAt = watch.now()
-    const begun = yield* Effect.catchTag(
-      store.begin({ meta, owner, ttl, maxAttempts: definition.maxAttempts, exclusive: true, idempotency }),
-      "RunExists",
-      Effect.die // run ids are made here, at random
-    )
-    if (begun._tag === "Replayed") return ended(begun.run, "replayed")
+    const answer = yield* store.begin({
+      meta,
+      owner,
+      ttl,
+      maxAttempts: definition.maxAttempts,
+      exclusive: true,
+      idempotency,
+      resumes: definition.onDefinitionChange === "fail" ? "same-hash" : "same-name"
+    }).pipe(Effect.catchTags({
+      RunExists: Effect.die, // run ids are made here, at random
+      OtherDefinition: ({ name, runId }) => Effect.fail(new DefinitionChanged({ runId, name }))
+    }))
+    if (answer._tag === "Replayed") return settledPass(answer.run, "replayed")
+    if (stopping) { // meanwhile: what was granted is handed on
+      yield* Effect.ignore(store.release(answer.lease, "shutdown"))
+      return yield* new EngineStopped({})
+    }
     const found = metersOf(definition, meta.agentName)
-    const startedAt = DateTime.makeUnsafe(clock.currentTimeMillisUnsafe())
-    if (begun._tag === "Begun") {
-      const { fence } = begun.lease
+    const startedAt = watch.at()
+    if (answer._tag === "Begun") {
+      const { fence } = answer.lease
       return yield* runPass(state, {
         definition,
         meta,
-        lease: begun.lease,
+        lease: answer.lease,
         askedAt,
         attempts: [{ number: 1, owner, fence, startedAt }],
         idempotency,
         startedAt,
-        recorded: none,
+        recorded: nothing,
         position: 0,
-        base: 0,
         exhaustedAfter: undefined,
         origin: "executed",
         meters: found
       })
     }
-    const { checkpoint, exhausted, lease } = begun
-    const taken = yield* takeOver(definition, begun).pipe(
-      // What cannot be read cannot be continued, but it can be given up.
-      Effect.catchTag(
-        "CheckpointUnreadable",
-        (error) =>
-          exhausted ? Effect.succeed({ recorded: none, position: checkpoint.position, base: 0 }) : Effect.fail(error)
-      ),
-      Effect.tapError((error) => Effect.ignore(store.release(lease, error._tag)))
+    const { checkpoint, exhausted, lease } = answer
+    return yield* Effect.gen(function*() {
+      if (checkpoint.cancelRequested) {
+        yield* closeCancelled(answer)
+        if (idempotency !== undefined && idempotency.key === answer.idempotency?.key) {
+          return cancelledPass(checkpoint.runId)
+        }
+        return yield* begin(definition, meta, idempotency)
+      }
+      // What this version cannot read it does not give up either: it stays for one that can.
+      const recorded = yield* takeOver(definition, checkpoint, exhausted)
+      return yield* runPass(state, {
+        definition,
+        meta: pickMeta(checkpoint),
+        lease,
+        askedAt,
+        attempts: checkpoint.attempts,
+        idempotency: answer.idempotency,
+        startedAt: checkpoint.startedAt,
+        recorded,
+        position: checkpoint.position,
+        exhaustedAfter: exhausted ? checkpoint.attempts.length - 1 : undefined,
+        origin: "resumed",
+        meters: found
+      })
+    }).pipe(
+      // Whatever went wrong before the pass ran: the lease must not stay with us.
+      Effect.onError(() => Effect.ignore(store.release(lease, "not continued")))
     )
-    return yield* runPass(state, {
-      definition,
-      meta: metaOf(checkpoint),
-      lease,
-      askedAt,
-      attempts: checkpoint.attempts,
-      idempotency: begun.idempotency,
-      startedAt: checkpoint.startedAt,
-      ...taken,
-      exhaustedAfter: exhausted ? checkpoint.attempts.length - 1 : undefined,
-      origin: "resumed",
-      meters: found
-    })
   })
 
-  /** Waits for a pass of another process, and takes it over when that process dies. */
-  const join = (
-    busy: AgentBusy,
-    again: Effect.Effect<PassView, StartError>,
-    millis: number = joinMillis.first
-  ): Effect.Effect<PassView, StartError> => {
-    const local = active.get(busy.runId)
-    if (local !== undefined) return Effect.succeed(local.joined)
-    if (runs === undefined) return Effect.fail(busy)
-    return runs.get(busy.runId).pipe(
-      Effect.catchTag("RunNotFound", () => Effect.undefined),
-      Effect.flatMap((run) => {
-        if (run !== undefined && isSettled(run)) return Effect.succeed(ended(run, "joined"))
-        const next = run?.status === "running"
-          ? join(busy, again, Math.min(millis * 2, joinMillis.most))
-          : Effect.catchTag(again, "AgentBusy", (still) => join(still, again, Math.min(millis * 2, joinMillis.most)))
-        return Effect.andThen(Effect.sleep(millis), next)
-      })
+  /** Somebody cancelled an interrupted pass: it is recorded as that, without running anything. */
+  const closeCancelled = ({ checkpoint, idempotency, lease }: Resumed) => {
+    const { agentName, attempts, runId, startedAt } = checkpoint
+    const finishedAt = watch.at()
+    const report = {
+      runId,
+      agentName,
+      status: "ok",
+      startedAt,
+      finishedAt: DateTime.max(startedAt, finishedAt),
+      summary: "cancelled while it was interrupted",
+      warnings: [],
+      errors: [],
+      touchedIssueUrls: [],
+      steps: [],
+      origin: "resumed",
+      recorded: true
+    } as const
+    const run = toRun(report, "cancelled", pickMeta(checkpoint), attempts, idempotency)
+    return store.settle(lease, run).pipe(
+      Effect.catchTags({ Fenced: () => Effect.void, Gone: () => Effect.void }) // somebody else closed it
     )
   }
+
+  /** Uninterruptible: a lease that the store granted must not be lost between its answer and the pass. */
+  const beginSafely = (definition: Definition, meta: RunMeta, idempotency: Idempotency | undefined) =>
+    Effect.uninterruptible(Effect.suspend(() => {
+      beginning++
+      return Effect.ensuring(
+        begin(definition, meta, idempotency),
+        Effect.sync(() => {
+          if (--beginning > 0) return
+          for (const resume of begun) resume()
+          begun.clear()
+        })
+      )
+    }))
+
+  const joinOrBegin = makeJoin({ active, runs, settledPass })
+
+  const prepare = Effect.fnUntraced(function*(
+    heartbeat: Heartbeat<string, unknown, unknown, unknown>,
+    { agent, key, onBusy, payload, ...who }: RunOptions,
+    onBegun: (pass: ActivePass) => void
+  ): Effect.fn.Return<PassView, StartError> {
+    if (!isAgentName(agent)) return yield* badName(agent)
+    if (key !== undefined && !keyPattern.test(key)) return yield* badKey
+    const definition = definitionOf(heartbeat)
+    const canonical = payload === undefined ? undefined : yield* canonicalPayload(payload)
+    const idempotency = key === undefined
+      ? undefined
+      : { key, fingerprint: `${definition.name}:${yield* fingerprint(canonical)}` }
+    const again = Effect.suspend(() => {
+      const { name, hash } = definition
+      const meta = { ...who, payload, runId: RunId.make(agent), kind: "heartbeat", agentName: agent } as const
+      return beginSafely(definition, pickMeta({ ...meta, definition: { name, hash } } as RunMeta), idempotency)
+    }).pipe(Effect.tap((pass) => Effect.sync(() => onBegun(pass))))
+    return yield* onBusy === "join" ? joinOrBegin(again, definition.name, key !== undefined) : again
+  })
 
   const start = <Name extends string, W, E, R>(
     heartbeat: Heartbeat<Name, W, E, R>,
     options: RunOptions
   ): Effect.Effect<Pass<W, E>, StartError, R> =>
-    Effect.suspend((): Effect.Effect<PassView, StartError> => {
-      const { agent, key, onBusy, payload, ...who } = options
-      if (!isAgentName(agent)) return Effect.fail(badName(agent))
-      if (key !== undefined && !keyPattern.test(key)) return Effect.fail(badKey)
-      const definition = definitionOf(heartbeat)
-      const attempt = (idempotency: Idempotency | undefined) => {
-        const again = Effect.suspend(() =>
-          // Uninterruptible: a lease that the store granted must not be lost between its answer and the pass.
-          Effect.uninterruptible(begin(definition, {
-            ...who,
-            runId: RunId.make(agent),
-            kind: "heartbeat",
-            agentName: agent,
-            definition: { name: definition.name, hash: definition.hash },
-            ...(payload === undefined ? undefined : { payload })
-          }, idempotency))
-        )
-        return onBusy === "join" ? Effect.catchTag(again, "AgentBusy", (busy) => join(busy, again)) : again
-      }
-      if (key === undefined) return attempt(undefined)
-      return Effect.flatMap(fingerprint(payload), (fingerprint) => attempt({ key, fingerprint }))
-    }) as Effect.Effect<Pass<W, E>, StartError, R> // the channels of the definition, erased since `Heartbeat.make`
+    // The channels of the definition, erased since `Heartbeat.make`.
+    prepare(heartbeat, options, () => {}) as Effect.Effect<Pass<W, E>, StartError, R>
+
+  const run = <Name extends string, W, E, R>(heartbeat: Heartbeat<Name, W, E, R>, options: RunOptions) =>
+    Effect.suspend(() => {
+      let mine: ActivePass | undefined
+      const report = Effect.flatMap(
+        prepare(heartbeat, options, (pass) => {
+          mine = pass
+        }),
+        (pass) => pass.report
+      )
+      return Effect.onInterrupt(report, () => mine === undefined ? Effect.void : mine.interrupt) as Effect.Effect<
+        Report<W, E>,
+        Effect.Error<typeof report>,
+        R
+      >
+    })
 
   const drain = (grace: Duration.Input): Effect.Effect<void> =>
     Effect.suspend(() => {
       stopping = true
-      const passes = [...active.values()]
-      const all = Effect.forEach(passes, (pass) => Effect.exit(pass.report), {
-        concurrency: "unbounded",
-        discard: true
+      const answered = Effect.callback<void>((resume) => {
+        if (beginning === 0) resume(Effect.void)
+        else begun.add(() => resume(Effect.void))
       })
+      const all = Effect.suspend(() =>
+        Effect.forEach([...active.values()], (pass) => Effect.exit(pass.report), {
+          concurrency: "unbounded",
+          discard: true
+        })
+      )
       const interrupted = Effect.suspend(() =>
         Effect.forEach([...active.values()], (pass) => pass.interrupt, { concurrency: "unbounded", discard: true })
       )
-      return Effect.andThen(Effect.timeoutOption(all, grace), interrupted)
+      // The answers to `begin` come within the store's time limit, also when the grace is over.
+      return Effect.timeoutOption(Effect.andThen(answered, all), grace).pipe(
+        Effect.andThen(interrupted),
+        Effect.andThen(answered)
+      )
     })
 
   yield* Effect.addFinalizer(() =>
@@ -254,17 +292,28 @@ export const makeEngine = Effect.fnUntraced(function*(
       })
     )
   )
-  return { owner, start, drain }
+  return { owner, start, run, drain }
 })
 
-const none: ReadonlyMap<string, Ended> = new Map()
+const cancelledPass = (runId: RunId.RunId): ActivePass => {
+  const pass = new ActivePass(runId, "replayed", undefined)
+  pass.end(Exit.fail(new PassCancelled({ runId })))
+  return pass
+}
+
+/** A pass whose end is known already. */
+const settledPass = (run: AgentRun, origin: "joined" | "replayed"): ActivePass => {
+  if (run.status === "cancelled") return cancelledPass(run.runId)
+  const pass = new ActivePass(run.runId, origin, run.definition.name)
+  pass.end(Exit.succeed(fromRun(run, origin)))
+  return pass
+}
 
 const badName = (agent: string): InvalidInput =>
   new InvalidInput({
     field: "agent",
-    detail: `${
-      JSON.stringify(agent.slice(0, 64))
-    } is not 1 to 128 letters, digits, '.', '_' or '-', starting with a letter or a digit`
+    detail: `${JSON.stringify(agent.slice(0, 64))} is not 1 to 128 letters, digits, '.', '_' or '-', ` +
+      "starting with a letter or a digit"
   })
 
 const badKey = new InvalidInput({ field: "key", detail: "use 1 to 255 visible ASCII characters" })

@@ -8,10 +8,13 @@ import type { Lease } from "../Lease.ts"
 import { LeaseLost } from "../PassError.ts"
 import type { StoreError } from "../StoreError.ts"
 import { encode, type Ended } from "./outcome.ts"
+import type { Meters } from "./passTelemetry.ts"
 import type { Watch } from "./watch.ts"
 
 /** An outcome is written so long after it came, at the latest. */
 const coalesceMillis = 100
+
+const encoder = new TextEncoder()
 
 export interface JournalSetup {
   readonly store: CheckpointStore["Service"]
@@ -19,15 +22,18 @@ export interface JournalSetup {
   readonly ttl: Duration.Duration
   readonly watch: Watch
   readonly context: Context.Context<never>
+  readonly meters: Meters
   /** The next free row. */
   readonly position: number
-  /** The row at which the history of this pass begins: rows before it belong to another step list. */
-  readonly base: number
+  /** Hash of the step list that the outcomes belong to. */
+  readonly list: string
+  /** Whether the pass stops when an outcome cannot be saved: then coalesced ones are reported too. */
+  readonly strict: boolean
   /** Outcomes that earlier attempts recorded. */
   readonly recorded: number
   readonly onCancel: () => void
   readonly onLost: () => void
-  /** The store failed for good at a point where an outcome had to be durable. */
+  /** The store failed where an outcome had to be durable. */
   readonly onFailure: (error: StoreError) => void
 }
 
@@ -59,16 +65,25 @@ export class Journal {
     if (sync) this.urgent = true
   }
 
-  /** Whether an outcome must be written before another step may start. */
+  /**
+   * Whether an outcome must be written before another step may start. While the store is known to fail, which was
+   * reported, it does not hold up each step anew: the outcomes follow when it is back.
+   */
   get mustFlush(): boolean {
-    return this.urgent
+    return this.urgent && this.failures === 0
   }
 
-  /** Writes what is pending now; urgent outcomes with retries. Never rejects: what went wrong was reported to the setup. */
+  /** Writes what is pending now. Never rejects: what went wrong was reported to the setup. */
   flush(): Promise<void> {
     return (this.saving ??= this.write().finally(() => {
       this.saving = undefined
     }))
+  }
+
+  /** Writes what is pending with one try, for a shutdown that must not take long. */
+  flushOnce(): Promise<void> {
+    this.urgent = false
+    return this.flush()
   }
 
   /** Stops writing: the record of the run carries the rest. Waits for a save under way. */
@@ -100,7 +115,15 @@ export class Journal {
     const { urgent } = this
     this.pending = []
     this.urgent = false
-    const exit = await Effect.runPromiseExitWith(this.setup.context)(this.save(batch, urgent ? 3 : 1))
+    const rows = batch.map((ended) => encode(this.setup.list, ended))
+    const bytes = rows.reduce((sum, row) => sum + encoder.encode(row).length, 0)
+    const { context, meters, watch } = this.setup
+    const from = watch.now()
+    const exit = await Effect.runPromiseExitWith(context)(this.save(batch, rows, urgent && this.failures === 0 ? 3 : 1))
+    const failure = Exit.findErrorOption(exit)
+    const failed = failure._tag === "Some" && failure.value._tag === "StoreError" ? failure.value : undefined
+    const lost = Exit.isFailure(exit) && failed === undefined
+    meters.saved(lost ? "lost" : failed === undefined ? "ok" : "failed", bytes, watch.now() - from, context)
     if (Exit.isSuccess(exit)) {
       this.failures = 0
       return this.write() // what came meanwhile
@@ -108,19 +131,19 @@ export class Journal {
     this.failures++
     this.pending = [...batch, ...this.pending]
     if (this.closed) return // the record of the run carries them
-    const failure = Exit.findErrorOption(exit)
-    if (failure._tag === "None" || failure.value._tag === "LeaseLost") return this.setup.onLost()
-    // Going on without durability is reported once; these outcomes do not hold up each following step.
-    if (urgent) this.setup.onFailure(failure.value)
+    if (failed === undefined) return this.setup.onLost()
+    if (urgent || this.setup.strict) this.setup.onFailure(failed)
     this.schedule()
   }
 
   /** Saves a batch; what the store has is taken out of it, also when the rest fails. */
-  private save(batch: Array<Ended>, tries: number): Effect.Effect<void, StoreError | LeaseLost> {
-    const { base, lease, store, ttl } = this.setup
+  private save(
+    batch: Array<Ended>,
+    rows: Array<string>,
+    tries: number
+  ): Effect.Effect<void, StoreError | LeaseLost> {
+    const { lease, store, ttl } = this.setup
     const lost = Effect.suspend(() => Effect.fail(new LeaseLost({ runId: lease.runId })))
-    const rows = batch.map(encode)
-
     /** Takes note of rows that the store has. */
     const stored = (count: number): void => {
       rows.splice(0, count)
@@ -147,7 +170,7 @@ export class Journal {
       store.save(lease, {
         position: this.position,
         rows: [...rows],
-        segments: [[base, this.position + rows.length]],
+        segments: [[0, this.position + rows.length]],
         iteration: this.count + rows.length,
         ttl
       })

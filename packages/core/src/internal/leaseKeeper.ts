@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import type { CheckpointStore } from "../CheckpointStore.ts"
 import type { Lease } from "../Lease.ts"
 import type { RunId } from "../RunId.ts"
+import type { Watch } from "./watch.ts"
 
 interface Held {
   readonly lease: Lease
@@ -15,8 +16,7 @@ interface Held {
 export interface KeeperSetup {
   readonly store: CheckpointStore["Service"]
   readonly ttl: Duration.Duration
-  /** Monotonic milliseconds. */
-  readonly now: () => number
+  readonly watch: Watch
   readonly fork: (effect: Effect.Effect<void>) => void
 }
 
@@ -32,9 +32,9 @@ export interface KeeperSetup {
 export class LeaseKeeper {
   private readonly held = new Map<RunId, Held>()
   private readonly ttlMillis: number
-  private ticking = false
   private renewing = false
   private nextRenewal = 0
+  private disarm: (() => void) | undefined
   private readonly setup: KeeperSetup
 
   constructor(setup: KeeperSetup) {
@@ -45,12 +45,12 @@ export class LeaseKeeper {
   /** `askedAt` is the monotonic time before the lease was asked for. */
   add(lease: Lease, askedAt: number, on: { readonly onLost: () => void; readonly onCancel: () => void }): void {
     this.held.set(lease.runId, { lease, deadline: this.deadlineFrom(askedAt), ...on })
-    if (this.ticking) return
-    this.ticking = true
-    this.nextRenewal = this.setup.now() + this.ttlMillis / 3
-    this.setup.fork(this.tick)
+    if (this.disarm !== undefined) return
+    this.nextRenewal = this.setup.watch.now() + this.ttlMillis / 3
+    this.arm()
   }
 
+  /** Forgets a lease: no renewal that starts from now on asks for it. */
   remove(lease: Lease): void {
     if (this.held.get(lease.runId)?.lease.fence === lease.fence) this.held.delete(lease.runId)
   }
@@ -59,28 +59,26 @@ export class LeaseKeeper {
     return askedAt + this.ttlMillis * 0.9
   }
 
-  private readonly tick: Effect.Effect<void> = Effect.suspend(() => {
-    if (this.held.size === 0) {
-      this.ticking = false
-      return Effect.void
-    }
+  /** Sleeps until the next renewal or deadline. While a renewal is under way, its answer arms again. */
+  private arm(): void {
+    this.disarm?.()
+    this.disarm = undefined
+    if (this.held.size === 0) return
     let wake = this.renewing ? Infinity : this.nextRenewal
     for (const { deadline } of this.held.values()) wake = Math.min(wake, deadline)
-    const sleep = Effect.sleep(Math.max(1, Math.ceil(wake - this.setup.now())))
-    return Effect.andThen(
-      sleep,
-      Effect.suspend(() => {
-        const now = this.setup.now()
-        for (const [runId, held] of this.held) {
-          if (held.deadline > now) continue
-          this.held.delete(runId)
-          held.onLost()
-        }
-        if (now >= this.nextRenewal && !this.renewing && this.held.size > 0) this.renew(now)
-        return this.tick
-      })
-    )
-  })
+    this.disarm = this.setup.watch.after(Math.max(0, wake - this.setup.watch.now()), () => this.tick())
+  }
+
+  private tick(): void {
+    const now = this.setup.watch.now()
+    for (const [runId, held] of this.held) {
+      if (held.deadline > now) continue
+      this.held.delete(runId)
+      held.onLost()
+    }
+    if (now >= this.nextRenewal && !this.renewing && this.held.size > 0) this.renew(now)
+    this.arm()
+  }
 
   /** On a fiber of its own: a store that does not answer must not hold up the deadlines. */
   private renew(askedAt: number): void {
@@ -104,11 +102,12 @@ export class LeaseKeeper {
             }),
           // The deadline decides when to give up; until then the store is asked more often.
           onFailure: () => {
-            this.nextRenewal = this.setup.now() + this.ttlMillis / 12
+            this.nextRenewal = this.setup.watch.now() + this.ttlMillis / 12
           }
         }),
         Effect.ensuring(Effect.sync(() => {
           this.renewing = false
+          this.arm()
         }))
       )
     )

@@ -10,7 +10,8 @@ import { type Live, recorded } from "./diagnose.ts"
 /** How one step ended, as the engine holds it. */
 export interface Ended {
   readonly outcome: StepOutcome
-  readonly result: Schema.Json | undefined
+  /** The result as JSON text. */
+  readonly result: string | undefined
   readonly warnings: ReadonlyArray<Live>
   readonly errors: ReadonlyArray<Live>
   readonly touched: Iterable<string>
@@ -20,56 +21,67 @@ export interface Ended {
   readonly restored: boolean
 }
 
+/** An outcome that an earlier attempt recorded, with the hash of the step list it belongs to. */
+export interface Recorded extends Ended {
+  readonly list: string
+}
+
 const format = 1
 
 const Row = Schema.Struct({
   format: Schema.Literal(format),
+  list: Schema.String,
   ...StepOutcome.fields,
-  result: Schema.optionalKey(Schema.Json),
   warnings: Schema.Array(Diagnostic),
   errors: Schema.Array(Diagnostic),
   touched: Schema.Array(Schema.String),
-  dropped: Schema.Tuple([Schema.Int, Schema.Int])
+  dropped: Schema.Tuple([Schema.Int, Schema.Int]),
+  result: Schema.optionalKey(Schema.Json)
 })
-const RowText = Schema.fromJsonString(Schema.toCodecJson(Row))
-const encodeRow = Schema.encodeSync(RowText)
-const decodeRow = Schema.decodeEffect(RowText)
-const FormatText = Schema.fromJsonString(Schema.Struct({ format: Schema.Int }))
-const decodeFormat = Schema.decodeEffect(FormatText)
+const { result: _, ...withoutResult } = Row.fields
+const encodeRow = Schema.encodeSync(Schema.fromJsonString(Schema.toCodecJson(Schema.Struct(withoutResult))))
+const decodeRow = Schema.decodeEffect(Schema.fromJsonString(Schema.toCodecJson(Row)))
+const decodeFormat = Schema.decodeEffect(Schema.fromJsonString(Schema.Struct({ format: Schema.Int })))
 
-/** Encodes an outcome. Cannot fail: results were encoded by the step's codec before, texts were clipped. */
-export const encode = (ended: Ended): string =>
-  encodeRow({
+/** Encodes an outcome. The result is JSON text already, however deep: it is put in as it is. */
+export const encode = (list: string, ended: Ended): string => {
+  const row = encodeRow({
     format,
+    list,
     ...ended.outcome,
-    ...(ended.result === undefined ? undefined : { result: ended.result }),
     warnings: ended.warnings.map(recorded),
     errors: ended.errors.map(recorded),
     touched: [...ended.touched],
     dropped: [ended.droppedWarnings, ended.droppedUrls]
   })
+  return ended.result === undefined ? row : `${row.slice(0, -1)},"result":${ended.result}}`
+}
 
 /** Reads the outcomes of a checkpoint back; of two for one step the newer counts. */
 export const decodeAll = (
   checkpoint: RunCheckpoint
-): Effect.Effect<ReadonlyMap<string, Ended>, CheckpointUnreadable> =>
+): Effect.Effect<ReadonlyMap<string, Recorded>, CheckpointUnreadable> =>
   Effect.map(
     Effect.forEach(checkpoint.messages, (text) =>
       decodeRow(text).pipe(
-        Effect.map(({ dropped, errors, format: _, result, touched, warnings, ...outcome }): [string, Ended] => [
+        Effect.map((
+          { dropped, errors, format: _, list, result, touched, warnings, ...outcome }
+        ): [string, Recorded] => [
           outcome.name,
           {
             outcome,
-            result,
+            result: result === undefined ? undefined : JSON.stringify(result),
             warnings,
             errors,
             touched,
             droppedWarnings: dropped[0],
             droppedUrls: dropped[1],
-            restored: true
+            restored: true,
+            list
           }
         ]),
-        Effect.catchTag("SchemaError", (error) => unreadable(checkpoint, text, error.message))
+        Effect.catchTag("SchemaError", (error) => unreadable(checkpoint, text, error.message)),
+        Effect.catchDefect(() => unreadable(checkpoint, text, "it is nested too deeply"))
       )),
     (entries) => new Map(entries)
   )

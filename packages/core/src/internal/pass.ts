@@ -17,7 +17,7 @@ import type { EngineState, Granted } from "./engine.ts"
 import { Journal } from "./journal.ts"
 import { compose, toRun, withError } from "./passReport.ts"
 import { PassRunner, type Steps } from "./passRunner.ts"
-import { annotate, isTraced, logReport, tracePass, traceStep } from "./passTelemetry.ts"
+import { annotate, isTraced, logFailure, logReport, tracePass, traceStep } from "./passTelemetry.ts"
 import type { PassInfo } from "./stepRun.ts"
 import { Watch } from "./watch.ts"
 
@@ -28,7 +28,7 @@ type Reason = "shutdown" | "cancelled" | "lost"
 export const runPass = (state: EngineState, granted: Granted): Effect.Effect<ActivePass> =>
   Effect.withFiber((parent) => {
     const { meta } = granted
-    const active = new ActivePass(meta.runId, granted.origin)
+    const active = new ActivePass(meta.runId, granted.origin, granted.definition.name)
     const context = annotate(parent.context, {
       [names.agentName]: meta.agentName,
       [names.runId]: meta.runId
@@ -100,12 +100,17 @@ const execute = (
     ttl: state.ttl,
     watch,
     context,
+    meters: granted.meters,
     position: granted.position,
-    base: granted.base,
-    recorded: granted.recorded.size,
+    list: definition.hash,
+    strict: definition.stopOnStoreFailure,
+    recorded: granted.recorded.outcomes.size,
     onCancel: stop("cancelled"),
     onLost: stop("lost"),
-    onFailure: (error) => runner.storeFailed(error)
+    onFailure: (error) => {
+      Effect.runForkWith(context)(logFailure(error))
+      runner.storeFailed(error)
+    }
   })
   const runner = new PassRunner({
     definition,
@@ -129,8 +134,8 @@ const execute = (
   const conclude = (steps: Steps): Effect.Effect<AnyReport, EndError> => {
     const composed = report(steps)
     const run = toRun(composed, composed.status, meta, granted.attempts, granted.idempotency)
-    return Effect.map(record(state, granted, journal, run), (failure) => {
-      if (failure !== undefined) return withError(composed, new RunNotRecorded({ reason: failure.message }))
+    return Effect.map(Effect.tap(record(state, granted, journal, run), logFailure), (failure) => {
+      if (failure !== undefined) return withError(composed, new RunNotRecorded({ reason: failure.summary }))
       const restored = (index: number): boolean => steps.ended[index]?.restored === true
       granted.meters.settled(composed, restored, watch.now() - startedMillis, context)
       return composed
@@ -145,11 +150,18 @@ const execute = (
       const run = toRun(composed, "cancelled", meta, granted.attempts, granted.idempotency)
       return Effect.andThen(record(state, granted, journal, run), Effect.fail(new PassCancelled({ runId })))
     }
-    return Effect.promise(() => journal.flush()).pipe(
-      Effect.andThen(Effect.ignore(state.store.release(lease, "shutdown"))),
+    return Effect.promise(() => journal.flushOnce()).pipe(
+      Effect.andThen(release("shutdown")),
       Effect.andThen(Effect.fail(new PassInterrupted({ runId })))
     )
   })
+
+  /** No renewal may follow: it would take the lease back. */
+  const release = (why: string): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      state.keeper.remove(lease)
+      return Effect.ignore(state.store.release(lease, why))
+    })
 
   const steps = granted.exhaustedAfter === undefined
     ? runner.run
@@ -163,7 +175,10 @@ const execute = (
   const pass = Effect.uninterruptibleMask((restore) =>
     Effect.matchCauseEffect(restore(steps), {
       onSuccess: conclude,
-      onFailure: (cause) => Cause.hasInterruptsOnly(cause) ? interrupted : Effect.failCause(cause)
+      onFailure: (cause) =>
+        Cause.hasInterruptsOnly(cause)
+          ? interrupted
+          : Effect.andThen(release("defect"), Effect.failCause(cause))
     }).pipe(
       Effect.exit,
       Effect.flatMap((exit) => {
@@ -199,7 +214,7 @@ const givenUp = (
 ): Steps => {
   const { finishedAt } = report(steps)
   return {
-    ended: steps.ended.map((ended) => granted.recorded.get(ended.outcome.name) ?? ended),
+    ended: steps.ended.map((ended) => granted.recorded.outcomes.get(ended.outcome.name) ?? ended),
     warnings: steps.warnings,
     errors: [fromValue("error", undefined, new AttemptsExhausted({ attempts }), finishedAt)]
   }

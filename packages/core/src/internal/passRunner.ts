@@ -1,29 +1,35 @@
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
+import type * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Schema from "effect/Schema"
-import { DeadlineExceeded, Defect, OutcomeNotSaved, ResultRefused, StepInterrupted, StepTimeout } from "../Fault.ts"
+import { DeadlineExceeded, Defect, OutcomeNotSaved, StepTimeout } from "../Fault.ts"
 import type { StoreError } from "../StoreError.ts"
 import type { CompiledStep, Definition } from "./definition.ts"
-import { fromValue, type Live, valuesOf } from "./diagnose.ts"
+import { fromValue, type Live } from "./diagnose.ts"
 import type { Journal } from "./journal.ts"
 import { Launch } from "./launch.ts"
 import type { Ended } from "./outcome.ts"
-import { missing } from "./stepImpl.ts"
 import { CurrentRun, type PassInfo, StepRun } from "./stepRun.ts"
+import { accept, judge } from "./verdict.ts"
 
 export interface RunnerSetup {
   readonly definition: Definition
   readonly info: PassInfo
-  /** Outcomes that earlier attempts recorded, by name. */
-  readonly recorded: ReadonlyMap<string, Ended>
+  readonly recorded: Restored
   readonly journal: Journal
   readonly traced: (step: CompiledStep, body: Effect.Effect<unknown, unknown>) => Effect.Effect<unknown, unknown>
   /** Services of the caller, with which the steps run. */
   readonly contextOf: (step: CompiledStep) => Context.Context<never>
   readonly onStart: (step: string) => void
   readonly onEnd: (ended: Ended) => void
+}
+
+/** What earlier attempts recorded. */
+export interface Restored {
+  readonly outcomes: ReadonlyMap<string, Ended>
+  /** Results that today's schemas could read back. */
+  readonly results: ReadonlyMap<string, unknown>
 }
 
 /** How the steps of a pass ended, and what concerns the pass as a whole. */
@@ -55,8 +61,14 @@ export class PassRunner {
   private done: (() => void) | undefined
   private readonly setup: RunnerSetup
 
+  /** Outcomes of steps that are no longer listed: what they reported stays true. */
+  private readonly orphans: ReadonlyArray<Ended>
+
   constructor(setup: RunnerSetup) {
     this.setup = setup
+    const listed = new Set(setup.definition.steps.map(({ name }) => name))
+    this.orphans = [...setup.recorded.outcomes.values()].filter(({ outcome }) => !listed.has(outcome.name))
+    this.halted = setup.definition.stopOnCritical && this.orphans.some(failed)
     this.ended = Array.from({ length: setup.definition.steps.length })
     this.results = Array.from({ length: setup.definition.steps.length })
     this.deadline = setup.info.watch.now() + setup.definition.deadlineMillis
@@ -76,17 +88,17 @@ export class PassRunner {
   /** What has ended so far; the rest counts as skipped. */
   steps(): Steps {
     const ended = this.setup.definition.steps.map((step, index) => this.ended[index] ?? skipped(step.name))
-    return { ended, warnings: this.warnings, errors: this.errors }
+    return { ended: [...ended, ...this.orphans], warnings: this.warnings, errors: this.errors }
   }
 
   /** The store failed where an outcome had to be durable before the next step. */
   storeFailed(error: StoreError): void {
     const stop = this.setup.definition.stopOnStoreFailure
     const severity = stop ? "error" : "warning"
-    const fault = new OutcomeNotSaved({ reason: error.message })
+    const fault = new OutcomeNotSaved({ reason: error.summary }) // the detail is for the log
     if (stop) this.halted = true
     const list = stop ? this.errors : this.warnings
-    if (list.some(({ code }) => code === fault._tag)) return // once per pass
+    if (list.some(({ code }) => code === fault._tag)) return // told already
     list.push(fromValue(severity, undefined, fault, this.setup.info.watch.at()))
   }
 
@@ -102,8 +114,7 @@ export class PassRunner {
     for (let index = this.first; index < steps.length; index++) {
       const step = steps[index]
       if (step === undefined || this.ended[index] !== undefined || this.running.has(index)) continue
-      const before = this.setup.recorded.get(step.name)
-      if (before !== undefined && this.restore(step, index, before)) continue
+      if (this.restore(step, index)) continue
       if (this.halted || this.late !== undefined || step.dependencies.some((other) => failed(this.ended[other]))) {
         this.end(step, index, skipped(step.name), false)
         continue
@@ -114,12 +125,14 @@ export class PassRunner {
         this.flush()
         break
       }
-      this.start(step, index)
+      if (this.setup.info.watch.now() >= this.deadline) this.expire()
+      else this.start(step, index)
+      if (this.late !== undefined) index = this.first - 1 // the rest is skipped
     }
     while (this.first < this.ended.length && this.ended[this.first] !== undefined) this.first++
     this.pumping = false
     if (this.finished && !this.flushing) this.done?.()
-    else if (this.running.size > 0) {
+    else if (this.running.size > 0 || this.flushing) {
       this.arm()
       this.setup.journal.schedule()
     }
@@ -134,20 +147,39 @@ export class PassRunner {
     })
   }
 
-  /** Takes over what an earlier attempt recorded; a result that today's schema refuses means: run again. */
-  private restore(step: CompiledStep, index: number, before: Ended): boolean {
-    if (step.codec !== undefined && before.result !== undefined) {
-      const result = Schema.decodeUnknownExit(step.codec)(before.result)
-      if (Exit.isFailure(result)) return false
-      this.results[index] = result.value
-    } else if (step.codec !== undefined && before.outcome.status === "ok") {
-      return false // recorded before the step had a result
+  /** Takes over what an earlier attempt recorded, unless what it left does not do for today's step. */
+  private restore(step: CompiledStep, index: number): boolean {
+    const { outcomes, results } = this.setup.recorded
+    const before = outcomes.get(step.name)
+    if (before === undefined) return false
+    if (step.codec !== undefined && before.outcome.status !== "error") {
+      if (results.has(step.name)) this.results[index] = results.get(step.name)
+      else if (before.result !== undefined) return false // today's schema refuses it
+      else if (step.fallback !== undefined) return false // the default is made as in the first place
+      else if (!step.mayLack) return false
     }
     this.end(step, index, before, false)
     return true
   }
 
   private start(step: CompiledStep, index: number): void {
+    try {
+      this.launch(step, index)
+    } catch (cause) { // a tracer that throws, say: an error of the step, not the end of the pass
+      this.end(step, index, this.died(step, cause), true)
+    }
+  }
+
+  private died(step: CompiledStep, cause: unknown): Ended {
+    const error = fromValue("error", step.name, new Defect({ cause }), this.setup.info.watch.at())
+    return {
+      ...skipped(step.name),
+      outcome: { name: step.name, status: "error", attempts: 1, startedAt: error.at, millis: 0 },
+      errors: [error]
+    }
+  }
+
+  private launch(step: CompiledStep, index: number): void {
     const { contextOf, info, onStart, traced } = this.setup
     const run = new StepRun(step.name, info)
     const startedAt = this.setup.info.watch.at()
@@ -169,84 +201,54 @@ export class PassRunner {
         this.end(step, index, skipped(step.name), false)
         return this.pump()
       }
-      const status = this.judge(step, index, run, exit, launch.stopped)
-      run.seal()
-      this.end(step, index, {
-        outcome: {
-          name: step.name,
-          status: status.errors.length > 0 ? "error" : run.warnings.length > 0 ? "warning" : "ok",
-          attempts: run.attempt,
-          startedAt,
-          millis: info.watch.now() - from
-        },
-        result: run.encoded,
-        warnings: run.warnings,
-        errors: status.errors,
-        touched: run.touched ?? [],
-        droppedWarnings: run.droppedWarnings,
-        droppedUrls: run.droppedUrls,
-        restored: false
-      }, true)
+      const millis = info.watch.now() - from
+      this.end(step, index, this.concluded(step, index, run, exit, launch.stopped, startedAt, millis), true)
       this.pump()
     })
-    const body = Effect.scoped(accept(step, run, Effect.suspend(() => step.body(input))))
+    const body = accept(step, run, Effect.suspend(() => step.body(input)))
     launch.start(Context.add(contextOf(step), CurrentRun, run), traced(step, body))
     if (launch.ended) return
     this.running.set(index, launch)
     if (!step.timed) disarm = info.watch.after(this.setup.definition.stepMillis, () => launch.stop())
   }
 
-  /** Decides what the exit of a step means, and records it in the run of the step. */
-  private judge(
+  /** The outcome of a step from its exit. Whatever its values do when they are looked at, there is one. */
+  private concluded(
     step: CompiledStep,
     index: number,
     run: StepRun,
     exit: Exit.Exit<unknown, unknown> | undefined,
-    stopped: boolean
-  ): { readonly errors: ReadonlyArray<Live> } {
+    stopped: boolean,
+    startedAt: DateTime.Utc,
+    millis: number
+  ): Ended {
+    const { definition, info } = this.setup
     const stillRunning = exit === undefined
-    const values = stopped || exit === undefined
-      ? [
-        this.late?.(stillRunning) ??
-          new StepTimeout({ step: step.name, millis: this.setup.definition.stepMillis, stillRunning })
-      ]
-      : Exit.isSuccess(exit)
-      ? []
-      : valuesOf(exit.cause, isEngineFault)
-    const interrupted = values.length === 0 && exit !== undefined && Exit.isFailure(exit)
-    const at = this.setup.info.watch.at()
-    if (interrupted) {
-      return { errors: [fromValue("error", step.name, new StepInterrupted({ step: step.name }), at)] }
-    }
-    if (values.length > 0) {
-      if (exit !== undefined && Exit.isFailure(exit) && Cause.hasDies(exit.cause)) this.onDefect(step, exit.cause)
-      if (step.critical) return { errors: values.map((value) => fromValue("error", step.name, value, at)) }
-      for (const value of values) run.warn(value)
-    }
-    const refused = this.conclude(
-      step,
-      index,
-      run,
-      values.length > 0 ? missing : exit && Exit.isSuccess(exit) ? exit.value : missing
-    )
-    return { errors: refused === undefined ? [] : [fromValue("error", step.name, refused, at)] }
-  }
-
-  /** Gives a step that ended without a result its default; a default that the schema refuses is a failure. */
-  private conclude(step: CompiledStep, index: number, run: StepRun, value: unknown): unknown {
-    if (value !== missing) {
-      this.results[index] = value
-      return undefined
-    }
-    run.encoded = undefined
-    if (step.fallback === undefined) return undefined
     try {
-      const fallback = step.fallback()
-      if (step.codec !== undefined) run.encoded = Schema.encodeUnknownSync(step.codec)(fallback)
-      this.results[index] = fallback
-      return undefined
+      const limit = stopped || stillRunning
+        ? this.late?.(stillRunning) ??
+          new StepTimeout({ step: step.name, millis: definition.stepMillis, stillRunning })
+        : undefined
+      if (limit === undefined && exit !== undefined && Exit.isFailure(exit) && Cause.hasDies(exit.cause)) {
+        this.onDefect(step, exit.cause)
+      }
+      const { errors, result } = judge(step, run, exit, limit, info.watch.at())
+      this.results[index] = result
+      run.seal()
+      const status = errors.length > 0 ? "error" : run.warnings.length > 0 ? "warning" : "ok"
+      return {
+        outcome: { name: step.name, status, attempts: run.attempt, startedAt, millis },
+        result: run.encoded,
+        warnings: run.warnings,
+        errors,
+        touched: run.touched ?? [],
+        droppedWarnings: run.droppedWarnings,
+        droppedUrls: run.droppedUrls,
+        restored: false
+      }
     } catch (cause) {
-      return Schema.isSchemaError(cause) ? new ResultRefused({ issue: cause.message }) : new Defect({ cause })
+      run.seal()
+      return this.died(step, cause)
     }
   }
 
@@ -261,16 +263,22 @@ export class PassRunner {
     Effect.runForkWith(this.setup.contextOf(step))(Effect.logError(`Step '${step.name}' died`, cause))
   }
 
-  /** Arms the deadline, once, when the first step did not end at once. */
+  /** Arms the deadline, once, when the pass does not end at once. */
   private arm(): void {
-    const { definition, info } = this.setup
-    this.disarm ??= info.watch.after(Math.max(0, this.deadline - info.watch.now()), () => {
-      const millis = definition.deadlineMillis
-      this.late = (stillRunning) => new DeadlineExceeded({ millis, stillRunning })
-      this.errors.push(fromValue("error", undefined, this.late(false), this.setup.info.watch.at()))
-      for (const launch of [...this.running.values()]) launch.stop()
+    const { watch } = this.setup.info
+    this.disarm ??= watch.after(Math.max(0, this.deadline - watch.now()), () => {
+      this.expire()
       this.pump()
     })
+  }
+
+  /** The deadline has come: what runs is stopped, and nothing more is started. */
+  private expire(): void {
+    if (this.late !== undefined) return
+    const millis = this.setup.definition.deadlineMillis
+    this.late = (stillRunning) => new DeadlineExceeded({ millis, stillRunning })
+    this.errors.push(fromValue("error", undefined, this.late(false), this.setup.info.watch.at()))
+    for (const launch of [...this.running.values()]) launch.stop()
   }
 
   /** Interrupts every step and waits until all have ended or were left behind. */
@@ -304,24 +312,3 @@ const skipped = (name: string): Ended => ({
   droppedUrls: 0,
   restored: false
 })
-
-const isEngineFault = (u: unknown): boolean => u instanceof ResultRefused
-
-/** Refuses at the step itself a result that could not be stored or read back later. */
-const accept = (
-  step: CompiledStep,
-  run: StepRun,
-  body: Effect.Effect<unknown, unknown>
-): Effect.Effect<unknown, unknown> => {
-  const { codec } = step
-  if (codec === undefined) return body
-  const encode = Schema.encodeUnknownEffect(codec)
-  return Effect.flatMap(body, (value) =>
-    value === missing ? Effect.succeed(value) : Effect.matchEffect(encode(value), {
-      onSuccess: (encoded) => {
-        run.encoded = encoded
-        return Effect.succeed(value)
-      },
-      onFailure: (error) => Effect.die(new ResultRefused({ issue: error.message }))
-    }))
-}

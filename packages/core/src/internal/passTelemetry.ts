@@ -5,8 +5,10 @@ import * as Effect from "effect/Effect"
 import * as References from "effect/References"
 import * as Tracer from "effect/Tracer"
 import type { AgentName } from "../AgentName.ts"
+import { render } from "../Diagnostic.ts"
 import type { AnyReport } from "../Report.ts"
 import type { RunId } from "../RunId.ts"
+import type { StoreError } from "../StoreError.ts"
 import { metrics, names } from "../Telemetry.ts"
 import type { CompiledStep, Definition } from "./definition.ts"
 
@@ -28,6 +30,9 @@ export class Meters {
   private readonly steps
   private readonly runDuration
   private readonly inProgress
+  private readonly saves
+  private readonly saveDuration
+  private readonly saveBytes
   private active = 0
 
   constructor(agent: AgentName, definition: Definition) {
@@ -36,6 +41,9 @@ export class Meters {
     this.warnings = memo((code: string) => metrics.runWarnings({ agent, code }))
     this.runDuration = metrics.runDuration({ agent })
     this.inProgress = metrics.runsInProgress({ agent })
+    this.saves = memo((result: "ok" | "failed" | "lost") => metrics.checkpointsSaved({ agent, result }))
+    this.saveDuration = metrics.checkpointSaveDuration({ agent })
+    this.saveBytes = metrics.checkpointBytes({ agent })
     this.steps = definition.steps.map(({ name }) => ({
       count: memo((status: string) => metrics.steps({ agent, step: name, status })),
       duration: metrics.stepDuration({ agent, step: name })
@@ -48,6 +56,13 @@ export class Meters {
 
   stopped(context: Context.Context<never>): void {
     this.inProgress.updateUnsafe(--this.active, context)
+  }
+
+  /** Counts a save of so many bytes. */
+  saved(result: "ok" | "failed" | "lost", bytes: number, millis: number, context: Context.Context<never>): void {
+    this.saves(result).updateUnsafe(1, context)
+    this.saveDuration.updateUnsafe(millis / 1000, context)
+    this.saveBytes.updateUnsafe(bytes, context)
   }
 
   /** Counts a settled pass; steps that an earlier attempt ran were counted there. */
@@ -126,9 +141,22 @@ export const annotate = (
     ...annotations
   })
 
-/** One line per pass: quiet when all is well. */
+/** What a pass logs of its diagnostics; all of them are in the record. */
+const logged = 3
+
+/** One line per pass: quiet when all is well, else with the first of what is wrong. */
 export const logReport = (report: AnyReport): Effect.Effect<void> => {
   const text = `Heartbeat of '${report.agentName}' ended with ${report.status}: ${report.summary}`
   if (report.status === "ok") return Effect.logDebug(text)
-  return report.status === "warning" ? Effect.logInfo(text) : Effect.logError(text)
+  const diagnostics = report.status === "error" ? report.errors : report.warnings
+  const lines = diagnostics.slice(0, logged).map((diagnostic) => `\n  ${render(diagnostic)}`)
+  if (diagnostics.length > logged) lines.push(`\n  and ${diagnostics.length - logged} more`)
+  const message = text + lines.join("")
+  return report.status === "warning" ? Effect.logInfo(message) : Effect.logError(message)
 }
+
+/** What the store says of its failure is for the host alone: the report tells only that it failed. */
+export const logFailure = (error: StoreError | undefined): Effect.Effect<void> =>
+  error === undefined
+    ? Effect.void
+    : Effect.logError(error.message, ...(error.cause === undefined ? [] : [error.cause]))

@@ -19,6 +19,8 @@ export interface StepImpl {
   readonly body: (results: Record<string, unknown>) => Effect.Effect<unknown, unknown>
   readonly codec: Schema.Codec<unknown, Schema.Json> | undefined
   readonly critical: boolean
+  /** Whether the step may end without a result. */
+  readonly mayLack: boolean
   /** Whether `Step.timeout` replaced the default limit. */
   readonly timed: boolean
   readonly durability: "coalesce" | "sync" | undefined
@@ -52,19 +54,33 @@ export const make = (name: string, ...rest: ReadonlyArray<unknown>): never => {
     MakeOptions,
     StepImpl["body"]
   ]
+  if (typeof body !== "function") {
+    throw new TypeError(`Step '${name}': the body must be an Effect, or a function that returns one`)
+  }
   const aliases = Object.entries(options.after ?? {}).map(([alias, step]) => [alias, step.name] as const)
   return create({
     name,
     aliases,
     after: aliases.map(([, name]) => name),
     codec: options.result === undefined ? undefined : Schema.toCodecJson(options.result),
-    body: options.result === undefined ? (results) => Effect.asVoid(body(results)) : body,
+    // The scope is that of one try: what a try acquired is released before the next one, and within its limit.
+    body: (results) => {
+      const effect = Effect.scoped(Effect.suspend(() => checked(name, body(results))))
+      return options.result === undefined ? Effect.asVoid(effect) : effect
+    },
     critical: true,
+    mayLack: false,
     timed: false,
     durability: options.durability,
     fallback: undefined
   }) as never
 }
+
+/** For callers without the type checker: a promise, say, would only be told as "not a valid effect". */
+const checked = (name: string, effect: Effect.Effect<unknown, unknown>): Effect.Effect<unknown, unknown> =>
+  Effect.isEffect(effect) ? effect : Effect.die(
+    new TypeError(`Step '${name}': the body must return an Effect; wrap a promise in Effect.tryPromise`)
+  )
 
 interface MakeOptions {
   readonly after?: Readonly<Record<string, { readonly name: string }>>
@@ -82,7 +98,7 @@ export const warnOn = <S>(self: unknown, tags: ReadonlyArray<string>): S =>
       body,
       (error) => Predicate.hasProperty(error, "_tag") && tags.includes(String(error._tag)),
       (error) => Effect.as(warn(error), missing)
-    ))
+    ), { mayLack: true })
 
 export const retry = <S>(self: unknown, schedule: Schedule.Schedule<unknown, never, unknown, unknown>): S =>
   wrap(self, (body) =>

@@ -22,6 +22,12 @@ export interface PassInfo {
   readonly onWarn: (diagnostic: Live) => void
 }
 
+/** How far the warnings of a step have come. */
+export interface Mark {
+  readonly warnings: number
+  readonly dropped: number
+}
+
 /** Mutable state of one running step: the live object behind `Step.Current`. */
 export class StepRun {
   readonly warnings: Array<Live> = []
@@ -29,8 +35,8 @@ export class StepRun {
   droppedWarnings = 0
   droppedUrls = 0
   attempt = 1
-  /** The result as JSON, once the step's codec has accepted it. */
-  encoded: Json | undefined = undefined
+  /** The result as JSON text, once the step's codec has accepted it: later changes of the value are not in it. */
+  encoded: string | undefined = undefined
   private tries = 0
   private sealed = false
   readonly step: string
@@ -75,14 +81,15 @@ export class StepRun {
     else touched.add(parsed.href)
   }
 
-  /** How many warnings there are before a step's first try. */
-  mark(): number {
-    return this.warnings.length
+  /** What there is before a step's first try. */
+  mark(): Mark {
+    return { warnings: this.warnings.length, dropped: this.droppedWarnings }
   }
 
   /** Begins a try: the warnings of the try before it are dropped. */
-  begin(mark: number): void {
-    this.warnings.length = mark
+  begin(mark: Mark): void {
+    this.warnings.length = mark.warnings
+    this.droppedWarnings = mark.dropped
     this.attempt = ++this.tries
   }
 

@@ -18,6 +18,7 @@ import {
   Gone,
   KeyMismatch,
   LeaseHeld,
+  OtherDefinition,
   RunExists,
   RunNotFound
 } from "@everbeat/core/StoreError"
@@ -29,6 +30,10 @@ import * as State from "./state.ts"
 type Service = CheckpointStore["Service"]
 
 const cursorPattern = /^\d{16} [0-9a-f-]{36}$/
+
+/** A released lease is gone for good: a save or renewal that was under way must not bring it back. */
+const holds = (head: State.Head, lease: Lease): boolean =>
+  head.fence === lease.fence && head.owner === lease.owner && head.released === undefined
 
 /** `now` is the store's clock; `onSettled` is called after a run was recorded. */
 export const make = (
@@ -47,7 +52,7 @@ export const make = (
     transition((now): Effect.Effect<A, E | Fenced | Gone> => {
       const head = state.heads.get(lease.runId)
       if (head === undefined) return Effect.fail(new Gone({ runId: lease.runId }))
-      if (head.fence !== lease.fence || head.owner !== lease.owner) {
+      if (!holds(head, lease)) {
         return Effect.fail(new Fenced({ runId: lease.runId }))
       }
       return f(head, now)
@@ -66,7 +71,7 @@ export const make = (
         ...last,
         endedAt: DateTime.makeUnsafe(head.leaseUntil),
         end: ended,
-        ...(head.released ? { reason: head.released } : undefined)
+        ...(head.released === undefined || head.released === "" ? undefined : { reason: head.released })
       }]),
       { number: head.attempts.length + 1, owner, fence: head.fence, startedAt: DateTime.makeUnsafe(now) }
     ]
@@ -99,10 +104,17 @@ export const make = (
       const inFlight = keyed ?? (exclusive ? state.guards.get(agentName) : undefined)
       const head = inFlight && state.heads.get(inFlight)
       if (head !== undefined) {
-        const mayTake = idempotency === undefined || idempotency.key === head.idempotency?.key
-        if (head.leaseUntil <= now && mayTake) return Effect.succeed(take(head, owner, ttl, now))
         const retryAfterMillis = Math.max(0, head.leaseUntil - now)
-        return Effect.fail(new AgentBusy({ runId: head.meta.runId, retryAfterMillis }))
+        const sameKey = idempotency === undefined || idempotency.key === head.idempotency?.key
+        if (retryAfterMillis > 0 || !(sameKey || head.cancelRequested)) {
+          return Effect.fail(new AgentBusy({ runId: head.meta.runId, retryAfterMillis }))
+        }
+        const { definition } = head.meta
+        const same = definition.name === meta.definition.name &&
+          (input.resumes === "same-name" || definition.hash === meta.definition.hash)
+        return same || head.cancelRequested
+          ? Effect.succeed(take(head, owner, ttl, now))
+          : Effect.fail(new OtherDefinition({ runId: head.meta.runId, name: definition.name }))
       }
       if (state.heads.has(runId) || state.runs.has(runId)) return Effect.fail(new RunExists({ runId }))
       const fence = 1
@@ -151,7 +163,6 @@ export const make = (
       head.notes = delta.notes ?? head.notes
       head.workspace = delta.workspace ?? head.workspace
       head.leaseUntil = now + Duration.toMillis(delta.ttl)
-      head.released = undefined
       head.updatedAt = now
       return Effect.succeed({ position: head.rows.length, cancelRequested: head.cancelRequested })
     })
@@ -161,11 +172,10 @@ export const make = (
       Effect.succeed(leases.map(({ fence, owner, runId }) => {
         const head = state.heads.get(runId)
         if (head === undefined) return { runId, state: "gone", cancelRequested: false } as const
-        if (head.fence !== fence || head.owner !== owner) {
+        if (!holds(head, { runId, fence, owner })) {
           return { runId, state: "fenced", cancelRequested: false } as const
         }
         head.leaseUntil = now + Duration.toMillis(ttl)
-        head.released = undefined
         return { runId, state: "renewed", cancelRequested: head.cancelRequested } as const
       }))
     )
@@ -223,6 +233,7 @@ export const make = (
         const recorded = idempotency === undefined || run.idempotency !== undefined ? run : { ...run, idempotency }
         State.removeHead(state, head)
         state.runs.set(run.runId, recorded)
+        state.settledAt.set(run.runId, now)
         onSettled(recorded, now)
         return Effect.void
       }),

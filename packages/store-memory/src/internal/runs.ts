@@ -10,8 +10,8 @@ import * as Effect from "effect/Effect"
 import * as State from "./state.ts"
 
 /** Whether somebody may still repeat the request that this run answered. */
-export const holdsKey = (run: AgentRun, now: number): boolean =>
-  run.idempotency !== undefined && isYoung(DateTime.toEpochMillis(run.finishedAt), now)
+export const holdsKey = (state: State.State, run: AgentRun, now: number): boolean =>
+  run.idempotency !== undefined && isYoung(state.settledAt.get(run.runId) ?? now, now)
 
 const isYoung = (since: number, now: number): boolean => now - since < Duration.toMillis(keyRetention)
 
@@ -49,9 +49,9 @@ export const make = (state: State.State, now: Effect.Effect<number>): RunStore["
         if (run !== undefined) {
           const rank = (kept.get(run.agentName) ?? 0) + 1
           kept.set(run.agentName, rank)
-          const age = now - DateTime.toEpochMillis(run.finishedAt)
+          const age = now - (state.settledAt.get(runId) ?? now)
           const old = olderThan !== undefined && age > Duration.toMillis(olderThan)
-          if ((old || (keepLast !== undefined && rank > keepLast)) && !holdsKey(run, now)) doomed.push(run)
+          if ((old || (keepLast !== undefined && rank > keepLast)) && !holdsKey(state, run, now)) doomed.push(run)
         } else if (head !== undefined && exhaustedFor !== undefined) {
           const old = now - head.leaseUntil > Duration.toMillis(exhaustedFor)
           const held = head.idempotency !== undefined && isYoung(head.leaseUntil, now)

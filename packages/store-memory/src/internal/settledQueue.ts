@@ -33,7 +33,7 @@ export class SettledQueue {
     const runId = this.ids[this.first++]
     const run = runId === undefined ? undefined : this.state.runs.get(runId)
     if (run !== undefined) {
-      if (holdsKey(run, now)) this.ids.push(run.runId)
+      if (holdsKey(this.state, run, now)) this.ids.push(run.runId)
       else removeRun(this.state, run)
     }
     if (this.first > 1000 && this.first * 2 > this.ids.length) {

@@ -19,7 +19,7 @@ export interface Head {
   fence: number
   leaseUntil: number
   released: string | undefined
-  /** Attempts in a row that saved nothing new. */
+  /** Attempts in a row that saved nothing new, the newest included. */
   stalled: number
   cancelRequested: boolean
   updatedAt: number
@@ -35,6 +35,8 @@ export interface Head {
 export interface State {
   readonly heads: Map<RunId, Head>
   readonly runs: Map<RunId, AgentRun>
+  /** When each run was settled, by the store's clock. */
+  readonly settledAt: Map<RunId, number>
   /** The exclusive run in flight of each agent. */
   readonly guards: Map<AgentName, RunId>
   /** Runs by agent and idempotency key, in flight or settled. */
@@ -47,7 +49,7 @@ export const make = (): State => {
   const heads = new Map<RunId, Head>()
   const runs = new Map<RunId, AgentRun>()
   const order = new RunOrder((runId) => runs.has(runId) || heads.has(runId), () => runs.size + heads.size)
-  return { heads, runs, guards: new Map(), keys: new Map(), order }
+  return { heads, runs, settledAt: new Map(), guards: new Map(), keys: new Map(), order }
 }
 
 /** An agent's name has no space, so the two parts cannot be confused. */
@@ -101,6 +103,7 @@ const dropKey = (state: State, agentName: AgentName, runId: RunId, idempotency: 
 /** Deletes the record of a settled run, and its key with it. */
 export const removeRun = (state: State, run: AgentRun): void => {
   state.runs.delete(run.runId)
+  state.settledAt.delete(run.runId)
   dropKey(state, run.agentName, run.runId, run.idempotency)
 }
 

@@ -138,16 +138,20 @@ export const cases: ReadonlyArray<Case> = [
     })
   ),
   check(
-    "forgets a release when its owner goes on after all",
+    "refuses every write and renewal of a released lease, so that one under way does not take it back",
     Effect.gen(function*() {
       const store = yield* CheckpointStore
-      const { shortTtl } = yield* StoreTime
-      const { lease, runId } = yield* Fixtures.handedOver()
-      yield* store.save(lease, Fixtures.append(0, ["a"], { ttl: shortTtl }))
-      yield* Fixtures.untilExpired
-      const { checkpoint } = yield* Fixtures.takeOver(runId)
+      const run = yield* Fixtures.handedOver()
+      const { lease, runId } = run
+      yield* Fixtures.refused(store.save(lease, Fixtures.append(0, ["late"])), "Fenced")
+      yield* Fixtures.refused(store.settle(lease, yield* Fixtures.recordOf(run)), "Fenced")
+      yield* Fixtures.refused(store.release(lease), "Fenced")
+      yield* Fixtures.refused(store.delete(lease), "Fenced")
+      const [renewal] = yield* store.renew([lease], Fixtures.longTtl)
+      assert.strictEqual(renewal?.state, "fenced")
 
-      assert.strictEqual(checkpoint.attempts[0]?.end, "expired")
+      const { checkpoint } = yield* Fixtures.takeOver(runId)
+      assert.deepStrictEqual([checkpoint.attempts[0]?.end, checkpoint.messages], ["released", []])
     })
   ),
   check(
@@ -183,13 +187,13 @@ export const cases: ReadonlyArray<Case> = [
     "reads a run without claiming it",
     Effect.gen(function*() {
       const store = yield* CheckpointStore
-      const { lease, runId } = yield* Fixtures.handedOver()
+      const { runId } = yield* Fixtures.handedOver()
       yield* store.load(runId)
       const { attempts, status } = yield* store.load(runId)
 
       assert.lengthOf(attempts, 1)
       assert.strictEqual(status, "interrupted")
-      yield* store.save(lease, Fixtures.append(0, ["still mine"]))
+      assert.lengthOf((yield* Fixtures.takeOver(runId)).checkpoint.attempts, 2)
     })
   ),
   check(

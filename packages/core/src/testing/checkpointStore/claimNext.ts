@@ -51,7 +51,7 @@ export const cases: ReadonlyArray<Case> = [
       const meta = { definition: { name: Fixtures.freshText("definition"), hash: "1" } }
       const live = yield* Fixtures.started({ meta })
       yield* Fixtures.settled({ meta })
-      const deleted = yield* Fixtures.handedOver({ meta })
+      const deleted = yield* Fixtures.started({ meta })
       yield* store.delete(deleted.lease)
       const claimed = yield* store.claimNext(yield* Fixtures.freshOwner, Fixtures.longTtl, 10, {
         definitions: [meta.definition.name]

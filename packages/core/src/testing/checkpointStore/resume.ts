@@ -149,6 +149,54 @@ export const cases: ReadonlyArray<Case> = [
     })
   ),
   check(
+    "leaves an interrupted run of another definition alone, and does not count the call",
+    Effect.gen(function*() {
+      const store = yield* CheckpointStore
+      const { meta, runId } = yield* Fixtures.handedOver()
+      for (const resumes of ["same-name", "same-hash"] as const) {
+        const definition = { name: "another", hash: meta.definition.hash }
+        const next = yield* Fixtures.inputOf({ resumes, meta: { agentName: meta.agentName, definition } })
+        const error = yield* Fixtures.refused(store.begin(next), "OtherDefinition")
+        assert.deepStrictEqual([error.runId, error.name], [runId, meta.definition.name])
+      }
+      assert.lengthOf((yield* store.load(runId)).attempts, 1)
+    })
+  ),
+  check(
+    "hands out a run of the same name with another hash only to who can continue it",
+    Effect.gen(function*() {
+      const store = yield* CheckpointStore
+      const { meta, runId } = yield* Fixtures.handedOver()
+      const definition = { ...meta.definition, hash: "another" }
+      const given = { meta: { agentName: meta.agentName, definition } }
+      yield* Fixtures.refused(
+        store.begin(yield* Fixtures.inputOf({ ...given, resumes: "same-hash" })),
+        "OtherDefinition"
+      )
+      const resumed = Fixtures.asResumed(yield* store.begin(yield* Fixtures.inputOf(given)))
+
+      assert.strictEqual(resumed.lease.runId, runId)
+      assert.deepStrictEqual(resumed.checkpoint.definition, meta.definition)
+    })
+  ),
+  check(
+    "hands an interrupted run whose cancel was requested to any caller, to close it",
+    Effect.gen(function*() {
+      const store = yield* CheckpointStore
+      const { meta, runId } = yield* Fixtures.handedOver({ idempotency: Fixtures.idempotency("key") })
+      yield* store.requestCancel(runId)
+      const next = yield* Fixtures.inputOf({
+        resumes: "same-hash",
+        idempotency: Fixtures.idempotency("another"),
+        meta: { agentName: meta.agentName, definition: { name: "another", hash: "another" } }
+      })
+      const resumed = Fixtures.asResumed(yield* store.begin(next))
+
+      assert.strictEqual(resumed.lease.runId, runId)
+      assert.isTrue(resumed.checkpoint.cancelRequested)
+    })
+  ),
+  check(
     "lets exactly one of many concurrent callers continue an interrupted run",
     Effect.gen(function*() {
       const store = yield* CheckpointStore

@@ -53,12 +53,13 @@ export const inputOf = ({ meta, ...given }: Given = {}): Effect.Effect<BeginInpu
       ttl: longTtl,
       maxAttempts: 3,
       exclusive: true,
+      resumes: "same-name",
       ...given,
       meta: {
         runId: RunId.make(agentName),
         kind: "heartbeat",
         agentName,
-        definition: { name: freshText("definition"), hash: "1" },
+        definition: { name: `definition of ${agentName}`, hash: "1" },
         ...meta
       }
     }

@@ -191,7 +191,7 @@ export const cases: ReadonlyArray<Case> = [
     Effect.gen(function*() {
       const store = yield* CheckpointStore
       const { shortTtl } = yield* StoreTime
-      const exhausted = yield* Fixtures.exhausted()
+      const exhausted = yield* Fixtures.started({ maxAttempts: 1 })
       yield* store.save(exhausted.lease, Fixtures.append(0, ["a"]))
       yield* store.release(exhausted.lease)
       const interrupted = yield* Fixtures.handedOver()
