@@ -1,55 +1,27 @@
 /** Private Redis servers for tests: real binaries, free ports, folders that are gone afterwards. */
-import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process"
+import { type ChildProcess, execFileSync, spawn } from "node:child_process"
 import { once } from "node:events"
-import { accessSync, chownSync, constants, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { chownSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { connect, createServer } from "node:net"
 import { delimiter, join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
+import { installPackage, isExecutable, isRoot, unprivileged } from "./install.ts"
 
 const usualPlaces = ["/usr/bin", "/usr/local/bin", "/usr/sbin", "/opt/homebrew/bin", "/usr/lib/redis/bin"]
-
-const isExecutable = (path: string): boolean => {
-  try {
-    accessSync(path, constants.X_OK)
-    return true
-  } catch {
-    return false
-  }
-}
 
 const find = (): string | undefined =>
   [...(process.env["PATH"] ?? "").split(delimiter), ...usualPlaces]
     .flatMap((folder) => ["redis-server", "valkey-server"].map((name) => join(folder, name)))
     .find(isExecutable)
 
-const isRoot = process.getuid?.() === 0
-
-/** Installs the Debian package without starting its service. */
-const install = (): void => {
-  process.stdout.write("everbeat: installing redis-server with apt-get, for the tests of @everbeat/store-redis\n")
-  const policy = "/usr/sbin/policy-rc.d"
-  const guard = existsSync(policy)
-    ? ""
-    : `printf '#!/bin/sh\\nexit 101\\n' > ${policy}; chmod +x ${policy}; trap 'rm -f ${policy}' EXIT; `
-  const command = "apt-get install -y --no-install-recommends redis-server"
-  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" }
-  const run = (script: string) => spawnSync("sh", ["-c", `${guard}${script}`], { env, stdio: "ignore" }).status === 0
-  if (!run(command) && !run(`apt-get update && ${command}`)) {
-    throw new Error(`redis-server could not be installed. Run: apt-get update && ${command}`)
-  }
-}
-
 /** The server's binary; it is installed when that is possible. */
 const redisBinary = (): string => {
   const found = find()
   if (found !== undefined) return found
-  if (isRoot && existsSync("/etc/debian_version")) install()
+  installPackage("redis-server", "for the tests of @everbeat/store-redis")
   const installed = find()
-  if (installed !== undefined) return installed
-  throw new Error(
-    "redis-server was not found. Install it, for example: sudo apt-get install redis-server (or: brew install redis), "
-      + "or set EVERBEAT_TEST_REDIS_URL."
-  )
+  if (installed === undefined) throw new Error("redis-server was installed, but was not found")
+  return installed
 }
 
 const freePort = async (): Promise<number> => {
@@ -62,9 +34,6 @@ const freePort = async (): Promise<number> => {
   return address.port
 }
 
-/** Servers do not run as root. */
-const nobody = isRoot ? { uid: 65_534, gid: 65_534 } : {}
-
 // The shell outlives whoever started it by a moment: when its input ends, also because the tests were killed, it takes
 // the server down and removes the folder. Signals to the group of the tests do not reach it.
 const guardian =
@@ -72,7 +41,7 @@ const guardian =
 
 const launch = async (folder: string, args: ReadonlyArray<string>) => {
   const guard = spawn("sh", ["-c", guardian, "sh", folder, redisBinary(), ...args], {
-    ...nobody,
+    ...unprivileged,
     cwd: folder,
     detached: true,
     stdio: ["pipe", "pipe", "ignore"]

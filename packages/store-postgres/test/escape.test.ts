@@ -90,4 +90,20 @@ describe("a store with odd texts", () => {
       assert.strictEqual((yield* runs.list({ callerId: `caller ${odd}` })).items.length, 1)
       assert.strictEqual(yield* runs.erase({ callerId: `caller ${odd}` }), 1)
     }).pipe(Effect.scoped))
+
+  it.effect("compares definitions exactly, and names the one that stands in the way", () =>
+    Effect.gen(function*() {
+      const { checkpoints } = yield* freshStore()
+      const definition = { name: `definition ${odd}`, hash: `hash ${odd}` }
+      const input = inputOf({ exclusive: true, resumes: "same-hash", meta: { definition } })
+      const { agentName } = input.meta
+      yield* checkpoints.release(yield* begun(checkpoints, input))
+      for (const other of [{ ...definition, name: "hash" }, { ...definition, hash: `hash ${odd} ` }]) {
+        const next = inputOf({ exclusive: true, resumes: "same-hash", meta: { agentName, definition: other } })
+        const error = yield* Effect.flip(checkpoints.begin(next))
+        assert(error._tag === "OtherDefinition")
+        assert.strictEqual(error.name, definition.name)
+      }
+      assert.strictEqual((yield* checkpoints.begin(input))._tag, "Resumed")
+    }).pipe(Effect.scoped))
 })

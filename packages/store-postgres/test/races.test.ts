@@ -106,6 +106,52 @@ describe("PostgresStore, from many connections", () => {
       assert.strictEqual(failures, 0)
     }).pipe(Effect.scoped))
 
+  it.live("lets no save or renewal that crosses a release take the lease back", () =>
+    Effect.gen(function*() {
+      const { schema } = yield* freshStore()
+      const [one, two, three] = yield* replicas(schema, 3)
+      assert(one !== undefined && two !== undefined && three !== undefined)
+      for (let round = 0; round < 30; round++) {
+        const lease = yield* begun(one.checkpoints)
+        yield* Effect.all([
+          Effect.result(one.checkpoints.save(lease, append(0, ["a"]))),
+          two.checkpoints.release(lease),
+          three.checkpoints.renew([lease], ttl)
+        ], { concurrency: "unbounded" })
+        const { checkpoint } = yield* one.checkpoints.claim(lease.runId, "next", ttl)
+        assert.strictEqual(checkpoint.attempts[0]?.end, "released")
+        const [late] = yield* three.checkpoints.renew([lease], ttl)
+        assert.strictEqual(late?.state, "fenced")
+      }
+    }).pipe(Effect.scoped))
+
+  it.live("hands an interrupted run only to those of 30 begins that fit, and counts nobody else", () =>
+    Effect.gen(function*() {
+      const { checkpoints, schema } = yield* freshStore()
+      const stores = yield* replicas(schema, 3)
+      const agentName = freshAgent()
+      const given = { exclusive: true, resumes: "same-hash" } as const
+      const lease = yield* begun(checkpoints, inputOf({ ...given, meta: { agentName } }))
+      yield* checkpoints.release(lease)
+      const callers = (name: string, hash: string) =>
+        Array.from(
+          { length: 5 },
+          () =>
+            stores.map((store) =>
+              store.checkpoints.begin(inputOf({ ...given, meta: { agentName, definition: { name, hash } } }))
+            )
+        ).flat()
+      const strangers = [...callers("dispatch", "2"), ...callers("another", "1")]
+      assert.deepStrictEqual(tally(yield* race(strangers), ({ _tag }) => _tag), { OtherDefinition: 30 })
+      assert.lengthOf((yield* checkpoints.load(lease.runId)).attempts, 1)
+
+      const all = [...callers("another", "1"), ...callers("dispatch", "1")]
+      const { AgentBusy = 0, OtherDefinition = 0, Resumed } = tally(yield* race(all), ({ _tag }) => _tag)
+      assert.strictEqual(Resumed, 1)
+      assert.strictEqual(AgentBusy + OtherDefinition, 29)
+      assert.lengthOf((yield* checkpoints.load(lease.runId)).attempts, 2)
+    }).pipe(Effect.scoped))
+
   it.live("lets one of 16 claims win", () =>
     Effect.gen(function*() {
       const { checkpoints, schema } = yield* freshStore()

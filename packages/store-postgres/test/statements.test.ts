@@ -99,9 +99,9 @@ describe("statements on the server", () => {
       yield* checkpoints.release(yield* begun(checkpoints))
       yield* Effect.promise(() =>
         pool.query(`insert into ${schema}.run (run_id, lease_until, due, started_at, updated_at, attempt_at,
-            max_attempts, exclusive, owner, kind, agent_name, definition, meta)
+            max_attempts, exclusive, owner, kind, agent_name, definition, definition_hash, meta)
           select gen_random_uuid(), lease_until, due, started_at, updated_at, attempt_at, max_attempts, exclusive,
-            owner, kind, agent_name, definition, meta
+            owner, kind, agent_name, definition, definition_hash, meta
           from ${schema}.run, generate_series(1, 10000) where run_id = '${template.runId}'`)
       )
       yield* Effect.promise(() => pool.query(`analyze ${schema}.run`))

@@ -65,6 +65,42 @@ for (const [where, options] of [["one server", onServer], ["a Cluster", onCluste
         assert.deepStrictEqual(tally(results, ({ _tag }) => _tag), { Resumed: 1, LeaseHeld: 15 })
       }))
 
+    it.live("keeps a lease released, whatever renewals and saves of its owner are under way", () =>
+      Effect.gen(function*() {
+        const stores = yield* RedisStore.make(options("releases"))
+        const { checkpoints } = stores
+        const input = inputFor("released")
+        const lease = yield* begun(stores, input)
+        const late = Effect.all(
+          [checkpoints.renew([lease], ttl), Effect.result(checkpoints.save(lease, append(0)))],
+          all
+        )
+        yield* Effect.all([...times(10).map(() => late), checkpoints.release(lease), ...times(10).map(() => late)], all)
+
+        assert.strictEqual((yield* checkpoints.load(lease.runId)).status, "interrupted")
+        const [renewal] = yield* checkpoints.renew([lease], ttl)
+        assert.strictEqual(renewal?.state, "fenced")
+        assert.strictEqual((yield* checkpoints.begin(inputFor("released")))._tag, "Resumed")
+      }))
+
+    it.live("names the definition that is in the way, whatever characters its name has", () =>
+      Effect.gen(function*() {
+        const stores = yield* RedisStore.make(options("definitions"))
+        const { checkpoints } = stores
+        const withDefinition = (name: string, hash: string) => {
+          const input = inputFor("defined", { resumes: "same-hash" })
+          return { ...input, meta: { ...input.meta, definition: { name, hash } } }
+        }
+        const [name, hash] = ["\ud800 {n}\0", "\udfff"]
+        yield* checkpoints.release(yield* begun(stores, withDefinition(name, hash)))
+        for (const [otherName, otherHash] of [[name, "\udffe"], ["\ud801 {n}\0", hash]] as const) {
+          const error = yield* Effect.flip(checkpoints.begin(withDefinition(otherName, otherHash)))
+          assert(error._tag === "OtherDefinition")
+          assert.strictEqual(error.name, name)
+        }
+        assert.strictEqual((yield* checkpoints.begin(withDefinition(name, hash)))._tag, "Resumed")
+      }))
+
     it.live("splits 60 interrupted runs between 8 callers, each run once", () =>
       Effect.gen(function*() {
         const stores = yield* RedisStore.make(options("splits"))

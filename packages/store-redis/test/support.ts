@@ -49,6 +49,7 @@ export const inputFor = (name: string, more: Partial<BeginInput> = {}): BeginInp
     ttl,
     maxAttempts: 3,
     exclusive: true,
+    resumes: "same-name",
     ...more
   }
 }

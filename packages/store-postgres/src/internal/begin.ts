@@ -1,13 +1,13 @@
 /** `begin`: one statement that finds what stands in the way, and otherwise creates the run. */
 import type { BeginInput, Begun, CheckpointStore, Replayed, Resumed } from "@everbeat/core/CheckpointStore"
 import { isRunId, type RunId } from "@everbeat/core/RunId"
-import { AgentBusy, KeyMismatch, RunExists, type StoreError } from "@everbeat/core/StoreError"
+import { AgentBusy, KeyMismatch, OtherDefinition, RunExists, type StoreError } from "@everbeat/core/StoreError"
 import * as Effect from "effect/Effect"
 import * as Batch from "./batch.ts"
 import type { Client, Row } from "./client.ts"
 import * as Decode from "./decode.ts"
 import { contention, corrupt } from "./errors.ts"
-import { escape, escapeOptional } from "./escape.ts"
+import { escape, escapeOptional, unescape } from "./escape.ts"
 import { loading } from "./reads.ts"
 import * as Sql from "./sql.ts"
 
@@ -17,6 +17,8 @@ const columns = [
   ["agent_name", "text"],
   ["kind", "text"],
   ["definition", "text"],
+  ["definition_hash", "text"],
+  ["any_hash", "bool"],
   ["caller_id", "text"],
   ["channel_id", "text"],
   ["parent_run_id", "uuid"],
@@ -29,12 +31,14 @@ const columns = [
   ["ttl", "float8"]
 ] as const
 
-const parameters = ({ exclusive, idempotency, maxAttempts, meta, owner, ttl }: BeginInput, n: number) => [
+const parameters = ({ exclusive, idempotency, maxAttempts, meta, owner, resumes, ttl }: BeginInput, n: number) => [
   n,
   meta.runId,
   meta.agentName,
   meta.kind,
   escape(meta.definition.name),
+  escape(meta.definition.hash),
+  resumes === "same-name",
   escapeOptional(meta.callerId),
   escapeOptional(meta.channelId),
   meta.parentRunId ?? null,
@@ -51,20 +55,27 @@ const parameters = ({ exclusive, idempotency, maxAttempts, meta, owner, ttl }: B
  * What stands in the way of a run is, in this order: the run of its key, the
  * exclusive run in flight of its agent, a run of its id. Unique indexes stand
  * behind all three: what begins at the same time is skipped by the insert, has
- * no row in the answer, and is tried again.
+ * no row in the answer, and is tried again. What decides over a run whose lease
+ * ended never changes back, so taking it checks only the lease again.
  */
 const statement = (tables: Sql.Tables, many: boolean): string => {
-  const other = (rank: number) => `select ${rank} as rank, r.run_id, r.settled_at, r.fingerprint, r.lease_until`
+  const other = (rank: number) =>
+    `select ${rank} as rank, r.run_id, r.settled_at, r.fingerprint, r.lease_until, r.cancel_requested, r.definition,
+      r.definition_hash`
   return `with ${Sql.clock},
   i as materialized (select * from ${Sql.source(columns, many)}),
   b as materialized (
-    select i.n, i.owner, i.ttl, o.run_id, ${Sql.millis("o.lease_until")} - ${Sql.millis("t.now")} as wait,
+    select i.n, i.owner, i.ttl, o.run_id, o.definition,
+      greatest((o.lease_until > t.now)::int, ${Sql.millis("o.lease_until")} - ${Sql.millis("t.now")}) as wait,
       case
         when o.rank = 0 and o.fingerprint is distinct from i.fingerprint then 'mismatch'
         when o.rank = 0 and o.settled_at is not null then 'replayed'
         when o.rank = 2 then 'exists'
-        when o.lease_until <= t.now and (i.key is null or o.rank = 0) then 'take'
-        else 'busy'
+        when o.lease_until > t.now then 'busy'
+        when o.cancel_requested then 'take'
+        when o.rank = 1 and i.key is not null then 'busy'
+        when o.definition = i.definition and (i.any_hash or o.definition_hash = i.definition_hash) then 'take'
+        else 'other'
       end as tag
     from t, i cross join lateral (
       (${other(0)} from ${tables.run} r where i.key is not null and r.agent_name = i.agent_name and r.key = i.key)
@@ -79,11 +90,12 @@ const statement = (tables: Sql.Tables, many: boolean): string => {
     from b, t where b.tag = 'take' and r.run_id = b.run_id and r.settled_at is null and r.lease_until <= t.now
     returning b.n, r.*),
   c as (
-    insert into ${tables.run} (run_id, agent_name, kind, definition, caller_id, channel_id, parent_run_id, meta,
-      exclusive, max_attempts, key, fingerprint, owner, lease_until, due, started_at, updated_at, attempt_at)
-    select i.run_id, i.agent_name, i.kind, i.definition, i.caller_id, i.channel_id, i.parent_run_id, i.meta,
-      i.exclusive, i.max_attempts, i.key, i.fingerprint, i.owner, ${Sql.later("i.ttl")}, ${Sql.later("i.ttl")},
-      t.now, t.now, t.now
+    insert into ${tables.run} (run_id, agent_name, kind, definition, definition_hash, caller_id, channel_id,
+      parent_run_id, meta, exclusive, max_attempts, key, fingerprint, owner, lease_until, due, started_at, updated_at,
+      attempt_at)
+    select i.run_id, i.agent_name, i.kind, i.definition, i.definition_hash, i.caller_id, i.channel_id,
+      i.parent_run_id, i.meta, i.exclusive, i.max_attempts, i.key, i.fingerprint, i.owner,
+      ${Sql.later("i.ttl")}, ${Sql.later("i.ttl")}, t.now, t.now, t.now
     from i, t where not exists (select from b where b.n = i.n)
     on conflict do nothing returning run_id, fence)
   select i.n::text as n, 'begun' as tag, -1 as row_no, c.fence::text as body,
@@ -91,11 +103,15 @@ const statement = (tables: Sql.Tables, many: boolean): string => {
   union all
   ${Sql.checkpoints(tables, "'resumed'")}
   union all
-  select b.n::text, b.tag, -1, coalesce(r.record, b.wait::text), b.run_id::text, r.key, r.fingerprint
+  select b.n::text, b.tag, -1, case b.tag when 'replayed' then r.record when 'other' then b.definition
+      else b.wait::text end, b.run_id::text, r.key, r.fingerprint
     from b left join ${tables.run} r on b.tag = 'replayed' and r.run_id = b.run_id where b.tag <> 'take'`
 }
 
-type Answer = Effect.Effect<Begun | Resumed | Replayed, RunExists | AgentBusy | KeyMismatch | StoreError>
+type Answer = Effect.Effect<
+  Begun | Resumed | Replayed,
+  RunExists | AgentBusy | KeyMismatch | OtherDefinition | StoreError
+>
 
 const runIdOf = (row: Row): RunId => {
   const runId = row["meta"]
@@ -147,10 +163,16 @@ export const make = (client: Client, tables: Sql.Tables): CheckpointStore["Servi
         )
       }
       case "busy": {
-        const retryAfterMillis = Math.max(0, Number(row["body"]))
+        const retryAfterMillis = Number(row["body"])
         return Effect.flatMap(
           Decode.decoding("begin", () => runIdOf(row)),
           (runId) => Effect.fail(new AgentBusy({ runId, retryAfterMillis }))
+        )
+      }
+      case "other": {
+        return Effect.flatMap(
+          Decode.decoding("begin", () => ({ runId: runIdOf(row), name: unescape(Decode.text(row["body"])) })),
+          (other) => Effect.fail(new OtherDefinition(other))
         )
       }
       case "exists": {

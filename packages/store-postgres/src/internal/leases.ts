@@ -26,41 +26,43 @@ export const make = (
     `with ${Sql.clock},
   i as materialized (select * from ${Sql.source(leaseColumns, true)}),
   l as materialized (
-    select r.run_id from i join ${run} r on r.run_id = i.run_id and r.fence = i.fence and r.owner = i.owner
+    select r.run_id from i join ${run} r on r.run_id = i.run_id and ${Sql.holds("r", "i.fence", "i.owner")}
     where r.settled_at is null order by r.run_id for no key update of r${waits ? "" : " skip locked"}),
   u as (
     update ${run} r set ${Sql.renewed("r", "$5::float8")} from l, t where r.run_id = l.run_id
     returning r.run_id, r.fence, r.owner, r.cancel_requested)
   select i.n::text as n, coalesce(u.cancel_requested, false) as cancel,
     case when u.run_id is not null then 'renewed' when r.run_id is null then 'gone'
-      when r.fence <> i.fence or r.owner <> i.owner then 'fenced' else 'raced' end as state
+      when not ${Sql.holds("r", "i.fence", "i.owner")} then 'fenced' else 'raced' end as state
     from i left join u on u.run_id = i.run_id and u.fence = i.fence and u.owner = i.owner
     left join ${run} r on r.run_id = i.run_id and r.settled_at is null`
+
+  const held = Sql.holds("r", "$2::bigint", "$3::text")
 
   // What the server keeps is milliseconds: rounding up would leave the lease live for the rest of this one.
   const releasing = `with ${Sql.clock},
   u as (
     update ${run} r set lease_until = date_trunc('milliseconds', t.now), due = date_trunc('milliseconds', t.now),
       released = coalesce($4::text, '')
-    from t where r.run_id = $1::uuid and r.fence = $2::bigint and r.owner = $3::text and r.settled_at is null
+    from t where r.run_id = $1::uuid and ${held} and r.settled_at is null
     returning r.run_id)
   select 'done' as tag from u
   union all
-  select case when r.fence <> $2::bigint or r.owner <> $3::text then 'fenced' else 'raced' end
+  select case when not ${held} then 'fenced' else 'raced' end
     from ${run} r where r.run_id = $1::uuid and r.settled_at is null and not exists (select from u)`
 
   // As in `settle`: the deletion of rows must see all of them.
   const deleting = `with s as materialized (
-    select r.run_id, r.next_row, r.fence, r.owner from ${run} r where r.run_id = $1::uuid and r.settled_at is null),
+    select r.run_id, r.next_row, ${held} as holds from ${run} r where r.run_id = $1::uuid and r.settled_at is null),
   u as (
     delete from ${run} r using s
-    where r.run_id = s.run_id and r.fence = $2::bigint and r.owner = $3::text and r.next_row = s.next_row
+    where r.run_id = s.run_id and ${held} and r.next_row = s.next_row
       and r.settled_at is null
     returning r.run_id),
   d as (delete from ${row} m using u where m.run_id = u.run_id)
   select 'done' as tag from u
   union all
-  select case when s.fence <> $2::bigint or s.owner <> $3::text then 'fenced' else 'raced' end
+  select case when not s.holds then 'fenced' else 'raced' end
     from s where not exists (select from u)`
 
   const cancelling = `update ${run} set cancel_requested = true

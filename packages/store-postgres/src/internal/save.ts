@@ -59,7 +59,7 @@ const statement = ({ row, run }: Sql.Tables, many: boolean): string =>
       stalled = case when i.added > 0 or (i.notes is not null and i.notes is distinct from r.notes)
         or (i.workspace is not null and i.workspace is distinct from r.workspace) then 0 else r.stalled end,
       updated_at = t.now, ${Sql.renewed("r", "i.ttl")}
-    from i, t where r.run_id = i.run_id and r.fence = i.fence and r.owner = i.owner and r.next_row = i.position
+    from i, t where r.run_id = i.run_id and ${Sql.holds("r", "i.fence", "i.owner")} and r.next_row = i.position
       and r.settled_at is null
     returning i.n, r.run_id, r.next_row, r.cancel_requested),
   w as (
@@ -68,7 +68,9 @@ const statement = ({ row, run }: Sql.Tables, many: boolean): string =>
     join u on u.n = b.n)
   select u.n::text as n, 'saved' as tag, u.next_row as position, u.cancel_requested as cancel from u
   union all
-  select i.n::text, case when r.run_id is null then 'gone' when r.fence <> i.fence or r.owner <> i.owner then 'fenced'
+  select i.n::text, case when r.run_id is null then 'gone' when not ${
+    Sql.holds("r", "i.fence", "i.owner")
+  } then 'fenced'
       when r.next_row <> i.position then 'conflict' else 'raced' end, r.next_row, false
     from i left join ${run} r on r.run_id = i.run_id and r.settled_at is null
     where not exists (select from u where u.n = i.n)`

@@ -39,6 +39,7 @@ const first = (tables: Sql.Tables): string => {
   kind text collate "C" not null,
   agent_name text collate "C" not null,
   definition text collate "C" not null,
+  definition_hash text collate "C" not null,
   caller_id text collate "C",
   channel_id text collate "C",
   parent_run_id uuid,

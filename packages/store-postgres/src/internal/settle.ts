@@ -43,18 +43,18 @@ const statement = ({ row, run }: Sql.Tables, many: boolean): string =>
   `with ${Sql.clock},
   i as materialized (select * from ${Sql.source(columns, many)}),
   s as materialized (
-    select i.*, r.next_row, r.fence as held, r.owner as holder
+    select i.*, r.next_row, ${Sql.holds("r", "i.fence", "i.owner")} as holds
     from i join ${run} r on r.run_id = i.run_id and r.settled_at is null),
   u as (
     update ${run} r set settled_at = t.now, updated_at = t.now, status = s.status, record = s.record,
       started_at = to_timestamp(s.started_at / 1000), due = null, released = null, meta = '', past = '',
       segments = '[]', completed = '[]', notes = null, workspace = null
-    from s, t where r.run_id = s.run_id and r.fence = s.fence and r.owner = s.owner and r.next_row = s.next_row
+    from s, t where r.run_id = s.run_id and ${Sql.holds("r", "s.fence", "s.owner")} and r.next_row = s.next_row
       and r.settled_at is null
     returning s.n, r.run_id),
   d as (delete from ${row} m using u where m.run_id = u.run_id)
   select i.n::text as n, case when u.n is not null then 'settled' when s.n is null then 'gone'
-      when s.held <> i.fence or s.holder <> i.owner then 'fenced' else 'raced' end as tag
+      when not s.holds then 'fenced' else 'raced' end as tag
     from i left join u on u.n = i.n left join s on s.n = i.n`
 
 type Answer = Effect.Effect<void, Fenced | Gone>

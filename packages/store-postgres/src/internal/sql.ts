@@ -51,6 +51,10 @@ export const statusOf = (r: string): string =>
     isExhausted(r)
   } then 'exhausted' else 'interrupted' end`
 
+/** Whether a lease may write: a released one is gone for good, and only a claim clears the mark. */
+export const holds = (r: string, fence: string, owner: string): string =>
+  `(${r}.fence = ${fence} and ${r}.owner = ${owner} and ${r}.released is null)`
+
 /**
  * `due` is indexed, `lease_until` is not: it never lies after the end of the
  * lease, and a renewal moves it only when half of the lease has passed, so
@@ -60,8 +64,7 @@ export const renewed = (r: string, ttl: string): string =>
   `lease_until = ${later(ttl)},
     due = case when ${r}.due > ${later(`${ttl} / 2`)} and ${r}.due <= ${later(ttl)} then ${r}.due else ${
     later(ttl)
-  } end,
-    released = null`
+  } end`
 
 /** Bounds an index scan; the server knows this instant when it plans, so it also knows how few runs there are. */
 export const mayHaveEnded = (r: string): string => `${r}.due <= statement_timestamp()`

@@ -22,6 +22,7 @@ export const inputOf = (
     ttl,
     maxAttempts: 1_000,
     exclusive: false,
+    resumes: "same-name",
     ...given,
     meta: {
       runId: RunId.make(agentName),

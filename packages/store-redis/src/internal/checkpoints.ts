@@ -9,6 +9,7 @@ import {
   Gone,
   KeyMismatch,
   LeaseHeld,
+  OtherDefinition,
   RunExists,
   RunNotFound,
   type StoreError
@@ -45,7 +46,8 @@ const headFields = ({ idempotency, maxAttempts, meta }: BeginInput): Args => {
   const add = (name: string, value: string | undefined): void => {
     if (value !== undefined) fields.push(name, Text.encode(value))
   }
-  fields.push("def", Text.encode(meta.definition.name), "max", maxAttempts)
+  const { definition } = meta
+  fields.push("def", Text.encode(definition.name), "hash", Text.encode(definition.hash), "max", maxAttempts)
   add("caller", meta.callerId)
   add("channel", meta.channelId)
   add("parent", meta.parentRunId)
@@ -91,12 +93,13 @@ export const make = (partitions: Partitions): Service => {
     )
 
   const beginRun = (input: BeginInput): ReturnType<Service["begin"]> => {
-    const { exclusive, idempotency, meta: { agentName, runId }, owner, ttl } = input
+    const { exclusive, idempotency, meta: { agentName, runId }, owner, resumes, ttl } = input
     if (bucketOf(runId) !== bucketOfAgent(agentName)) {
       const detail = `run id ${runId} was not made for agent ${agentName}: make it with RunId.make`
       return Effect.fail(Errors.refused("begin", detail))
     }
-    const args = [runId, Text.encode(owner), millisOf(ttl), exclusive ? 1 : 0, name(), ...headFields(input)]
+    const sameHash = resumes === "same-hash" ? 1 : 0
+    const args = [runId, Text.encode(owner), millisOf(ttl), exclusive ? 1 : 0, name(), sameHash, ...headFields(input)]
     return Effect.flatten(call("begin", begin, ofAgent(agentName), args, (reply): ReturnType<Service["begin"]> => {
       const [tag, first, second, third] = Read.list(reply)
       switch (tag) {
@@ -109,6 +112,10 @@ export const make = (partitions: Partitions): Service => {
         case "busy":
           return Effect.fail(
             new AgentBusy({ runId: idOf(Read.text(first)), retryAfterMillis: Read.number(second) })
+          )
+        case "other":
+          return Effect.fail(
+            new OtherDefinition({ runId: idOf(Read.text(first)), name: Text.decode(Read.text(second)) })
           )
         case "mismatch":
           return Effect.fail(new KeyMismatch({ key: idempotency?.key ?? "", runId: idOf(Read.text(first)) }))
@@ -193,7 +200,7 @@ export const make = (partitions: Partitions): Service => {
           )
       ),
     release: (lease, reason) =>
-      guarded("release", release, lease, [...leaseArgs(lease), Text.encode(reason ?? "")], () => Effect.void),
+      guarded("release", release, lease, [...leaseArgs(lease), name(), Text.encode(reason ?? "")], () => Effect.void),
     renew: renewAll,
     claim: (runId, owner, ttl) =>
       Effect.flatten(

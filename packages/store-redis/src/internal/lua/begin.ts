@@ -1,6 +1,6 @@
 import * as Shared from "./shared.ts"
 
-/** ARGV: id, owner, ttl, exclusive, call, then fields of the head and their values. */
+/** ARGV: id, owner, ttl, exclusive, call, whether the hash must be the same, then fields of the head and their values. */
 export const begin = Shared.script(
   "begin",
   Shared.base,
@@ -10,11 +10,11 @@ export const begin = Shared.script(
   Shared.checkpoint,
   `
 local id, owner, ttl, exclusive = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1'
-local call = ARGV[5]
+local call, sameHash = ARGV[5], ARGV[6] == '1'
 local f = {}
 local k = K(id)
 local set = { 'HSET', k }
-for i = 6, #ARGV, 2 do
+for i = 7, #ARGV, 2 do
   f[ARGV[i]] = ARGV[i + 1]
   set[#set + 1] = ARGV[i]
   set[#set + 1] = ARGV[i + 1]
@@ -35,14 +35,16 @@ if keyed then
 end
 local other = keyed or (exclusive and redis.call('HGET', B .. ':guards', f.agent))
 if other then
-  local h = redis.call('HMGET', K(other), 'lease', 'key', 'call', 'cs')
+  local h = redis.call('HMGET', K(other), 'lease', 'key', 'call', 'cs', 'cancel', 'def', 'hash')
   if h[1] then
     if h[3] == call then return { 'resumed', h[4], checkpoint(other) } end
-    if tonumber(h[1]) <= now and (not f.key or h[2] == f.key) then
-      local spent = take(other, owner, ttl, call)
-      return { 'resumed', spent, checkpoint(other) }
-    end
-    return { 'busy', other, int(math.max(0, tonumber(h[1]) - now)) }
+    local left = math.max(0, tonumber(h[1]) - now)
+    -- A run whose cancel was requested goes to any caller, to close it.
+    if left > 0 or not (h[5] or not f.key or h[2] == f.key) then return { 'busy', other, int(left) } end
+    local same = h[6] == f.def and (not sameHash or h[7] == f.hash)
+    if not (h[5] or same) then return { 'other', other, h[6] } end
+    local spent = take(other, owner, ttl, call)
+    return { 'resumed', spent, checkpoint(other) }
   end
 end
 if redis.call('EXISTS', k) == 1 then return { 'exists' } end

@@ -9,15 +9,14 @@ export const settle = Shared.script(
   `
 local id = ARGV[1]
 local k = K(id)
-local h = redis.call('HMGET', k, 'fence', 'owner', 'agent', 'kind', 'caller', 'key', 'print', 'call')
-if not h[1] and h[8] == ARGV[4] then return { 'settled' } end
+local h = redis.call('HMGET', k, 'fence', 'owner', 'released', 'agent', 'kind', 'caller', 'key', 'print', 'call')
+if not h[1] and h[9] == ARGV[4] then return { 'settled' } end
 local why = refusal(h, ARGV[2], ARGV[3])
 if why then return { why } end
-local agent, caller, key = h[3], h[5], h[6]
+local agent, caller, key = h[4], h[6], h[7]
 land(id, agent)
 local set = { 'HSET', k, 'record', ARGV[5], 'status', ARGV[6], 'start', ARGV[7], 'call', ARGV[4],
-  'settled', int(now), 'agent', agent,
-  'kind', h[4] }
+  'settled', int(now), 'agent', agent, 'kind', h[5] }
 local function add(name, value)
   if value then
     set[#set + 1] = name
@@ -26,7 +25,7 @@ local function add(name, value)
 end
 add('caller', caller)
 add('key', key)
-add('print', h[7])
+add('print', h[8])
 redis.call(unpack(set))
 redis.call('ZADD', B .. ':done:' .. agent, 0, id)
 redis.call('SADD', B .. ':agents', agent)
@@ -53,7 +52,7 @@ export const remove = Shared.script(
   Shared.held,
   Shared.forget,
   `
-local h = redis.call('HMGET', K(ARGV[1]), 'fence', 'owner')
+local h = redis.call('HMGET', K(ARGV[1]), 'fence', 'owner', 'released')
 local why = refusal(h, ARGV[2], ARGV[3])
 if why then return { why } end
 dropHead(ARGV[1])

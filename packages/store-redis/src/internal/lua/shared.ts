@@ -45,11 +45,14 @@ local function place(id, lease, spent)
 end
 `
 
-/** Why a lease may not write. */
+/**
+ * Why a lease may not write. `h` begins with the fence, the owner, and the mark of a release: a released lease is gone
+ * for good, so that a save or a renewal that was under way does not bring it back.
+ */
 export const held = `
 local function refusal(h, owner, fence)
   if not h[1] then return 'gone' end
-  if h[1] ~= fence or h[2] ~= owner then return 'fenced' end
+  if h[1] ~= fence or h[2] ~= owner or h[3] then return 'fenced' end
 end
 `
 

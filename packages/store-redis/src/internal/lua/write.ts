@@ -9,12 +9,11 @@ export const save = Shared.script(
   `
 local id = ARGV[1]
 local k, rows = K(id), R(id)
-local h = redis.call('HMGET', k, 'fence', 'owner', 'n', 'max', 'stalled', 'cancel', 'released',
-  'call')
+local h = redis.call('HMGET', k, 'fence', 'owner', 'released', 'n', 'max', 'stalled', 'cancel', 'call')
 local why = refusal(h, ARGV[2], ARGV[3])
 if why then return { why } end
 local position = redis.call('LLEN', rows)
-if h[8] == ARGV[4] then return { 'saved', position, h[6] and 1 or 0 } end
+if h[8] == ARGV[4] then return { 'saved', position, h[7] and 1 or 0 } end
 if position ~= tonumber(ARGV[6]) then return { 'conflict', position } end
 local first = 9 + tonumber(ARGV[8])
 local changed = #ARGV >= first
@@ -25,21 +24,21 @@ for i = 9, first - 1, 2 do
   set[#set + 1] = name
   set[#set + 1] = value
 end
-local stalled = changed and '0' or h[5]
+local stalled = changed and '0' or h[6]
 set[#set + 1] = 'stalled'
 set[#set + 1] = stalled
 redis.call(unpack(set))
-if h[7] then redis.call('HDEL', k, 'released') end
 -- Lua can hand over a few thousand values at once.
 for i = first, #ARGV, 1000 do
   position = redis.call('RPUSH', rows, unpack(ARGV, i, math.min(i + 999, #ARGV)))
 end
-if isSpent(h[3], h[4], h[5]) == isSpent(h[3], h[4], stalled) then
-  redis.call('ZADD', B .. (isSpent(h[3], h[4], stalled) and ':spent' or ':due'), int(now + ARGV[5]), id)
+local spent = isSpent(h[4], h[5], stalled)
+if isSpent(h[4], h[5], h[6]) == spent then
+  redis.call('ZADD', B .. (spent and ':spent' or ':due'), int(now + ARGV[5]), id)
 else
-  place(id, now + ARGV[5], isSpent(h[3], h[4], stalled))
+  place(id, now + ARGV[5], spent)
 end
-return { 'saved', position, h[6] and 1 or 0 }
+return { 'saved', position, h[7] and 1 or 0 }
 `
 )
 
@@ -55,21 +54,20 @@ local answers = {}
 for i = 2, #ARGV, 3 do
   local id = ARGV[i]
   local k = K(id)
-  local h = redis.call('HMGET', k, 'fence', 'owner', 'n', 'max', 'stalled', 'cancel', 'released')
+  local h = redis.call('HMGET', k, 'fence', 'owner', 'released', 'n', 'max', 'stalled', 'cancel')
   local why = refusal(h, ARGV[i + 1], ARGV[i + 2])
   if not why then
     redis.call('HSET', k, 'lease', int(now + ttl))
-    if h[7] then redis.call('HDEL', k, 'released') end
-    place(id, now + ttl, isSpent(h[3], h[4], h[5]))
+    place(id, now + ttl, isSpent(h[4], h[5], h[6]))
   end
   answers[#answers + 1] = why or 'renewed'
-  answers[#answers + 1] = not why and h[6] and 1 or 0
+  answers[#answers + 1] = not why and h[7] and 1 or 0
 end
 return answers
 `
 )
 
-/** ARGV: id, owner, fence, reason. */
+/** ARGV: id, owner, fence, call, reason. */
 export const release = Shared.script(
   "release",
   Shared.base,
@@ -77,11 +75,12 @@ export const release = Shared.script(
   Shared.held,
   `
 local id = ARGV[1]
-local h = redis.call('HMGET', K(id), 'fence', 'owner', 'n', 'max', 'stalled')
+local h = redis.call('HMGET', K(id), 'fence', 'owner', 'released', 'n', 'max', 'stalled', 'call')
+if h[3] and h[7] == ARGV[4] then return { 'released' } end
 local why = refusal(h, ARGV[2], ARGV[3])
 if why then return { why } end
-redis.call('HSET', K(id), 'lease', int(now), 'released', ARGV[4])
-place(id, now, isSpent(h[3], h[4], h[5]))
+redis.call('HSET', K(id), 'lease', int(now), 'released', ARGV[5], 'call', ARGV[4])
+place(id, now, isSpent(h[4], h[5], h[6]))
 return { 'released' }
 `
 )
