@@ -14,6 +14,7 @@ import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type { Principal, Scope } from "./AgentPrincipal.ts"
 import { isSame, sha256 } from "./internal/digest.ts"
+import { areScopes, isTokenId } from "./internal/principal.ts"
 
 /**
  * What is known of a request when its token is verified. Nothing of it is
@@ -28,7 +29,7 @@ export interface AuthRequest {
   readonly path: string
   /** The agent that the address names. */
   readonly agentName: string
-  /** Headers in lower case, without `authorization` and `cookie`. */
+  /** Headers in lower case, without `authorization`, `proxy-authorization` and `cookie`. */
   readonly headers: Readonly<Record<string, string>>
 }
 
@@ -39,7 +40,8 @@ export interface AuthRequest {
  *
  * `verify` answers the principal, or `null` (or nothing) for a token that is not valid
  * (unknown, expired, revoked: the caller cannot tell them apart). A failure
- * means that nothing is known, and is answered with 503. It is not called for
+ * means that nothing is known, and is answered with 503; so is anything that is
+ * not a principal, and no answer within 10 seconds. It is not called for
  * an absent token or one with spaces or control characters. Whether the
  * principal may act for the agent in the address is checked afterwards, in one
  * place.
@@ -195,7 +197,11 @@ const principalOf = ({ agentName, scopes, tokenId }: TokenEntry): Principal => {
   if (!isAgentName(agentName)) {
     throw new TypeError(`AgentAuth.tokens: '${agentName}' is not an agent's name.`)
   }
-  return scopes === undefined ? { agentName, tokenId } : { agentName, tokenId, scopes }
+  if (!isTokenId(tokenId)) throw new TypeError(`AgentAuth.tokens: the tokenId of an entry of '${agentName}' is empty.`)
+  if (!areScopes(scopes)) {
+    throw new TypeError(`AgentAuth.tokens: the scopes of '${tokenId}' are not a list of 'heartbeat' and 'read'.`)
+  }
+  return scopes === undefined || scopes === null ? { agentName, tokenId } : { agentName, tokenId, scopes }
 }
 
 const bytesOf = ({ sha256, tokenId }: TokenEntry): Uint8Array => {

@@ -171,7 +171,8 @@ export class AgentsApi extends HttpApiGroup.make("agents")
       error: [Problem.StoreUnavailable, Problem.InternalError, Problem.ShuttingDown, Problem.NotReady]
     }).annotateMerge(OpenApi.annotations({
       summary: "List the agent's runs, newest first",
-      description: "Settled runs and runs in flight. `limit` is 50 when absent; `status` may be given several times.",
+      description: "Settled runs and runs in flight. `limit` is 50 when absent; `status` may be given several times. "
+        + "A page ends at about 1 MiB of JSON: `next` continues after it.",
       transform: numericLimit
     })),
     HttpApiEndpoint.get("getRun", "/runs/:runId", {

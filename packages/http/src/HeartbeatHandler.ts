@@ -28,7 +28,7 @@ import { layerRoutes } from "./internal/routes.ts"
  */
 export type Heartbeats<H extends Heartbeat.Any> =
   | Readonly<Record<string, H>>
-  | ((agentName: AgentName) => H | undefined)
+  | ((agentName: AgentName) => H | null | undefined)
 
 /**
  * The services that the steps of a heartbeat need.
@@ -82,7 +82,8 @@ export interface Options<H extends Heartbeat.Any, A, E> extends RoutesOptions<H,
    */
   readonly layer: Layer.Layer<HeartbeatEngine | RunStore | Services<H> | NoInfer<A>, E>
   /**
-   * How long `dispose` waits for the passes in flight, in milliseconds.
+   * How long `dispose` waits for the passes in flight, in milliseconds: zero
+   * or more.
    *
    * @default 10000
    */
@@ -97,8 +98,12 @@ export interface Options<H extends Heartbeat.Any, A, E> extends RoutesOptions<H,
  * `fetch` never rejects: whatever happens is a response. `dispose` refuses what
  * comes in from now on (503 with `Retry-After`), waits up to `graceMs` for the
  * passes in flight, interrupts the rest (another process continues them),
- * answers whoever still waits, and closes the layer. Every further call answers
- * the same promise.
+ * answers whoever still waits, waits up to 5 seconds until `NodeAdapter` has
+ * written those answers, and closes the layer. Every further call answers the
+ * same promise. It does not reject: what fails while the layer closes is logged.
+ * While the layer is still being built, who waits is refused at once, and
+ * `dispose` waits no longer than `graceMs`; a build that ends later is closed
+ * then.
  *
  * @category models
  * @since 0.1.0
@@ -118,8 +123,9 @@ export interface HeartbeatHandler extends AsyncDisposable {
  *
  * **Gotchas**
  *
- * The handler installs no signal handlers: call `dispose` when the process is
- * told to stop, before the server stops listening.
+ * The handler installs no signal handlers: when the process is told to stop,
+ * await `dispose`, then close the server, and only then cut the connections
+ * that are left.
  *
  * **Example** (Serving one agent)
  *
@@ -152,7 +158,7 @@ export interface HeartbeatHandler extends AsyncDisposable {
  * @since 0.1.0
  */
 export const make = <H extends Heartbeat.Any, E, A = never>(options: Options<H, A, E>): HeartbeatHandler =>
-  makeHost(resolve(options), options.layer, options.graceMs ?? 10_000)
+  makeHost(resolve(options), options.layer, options.graceMs)
 
 /**
  * Layer that adds the routes to the router of a host that runs on Effect.

@@ -3,8 +3,10 @@
  *
  * @since 0.1.0
  */
-import { toRequest } from "./internal/nodeRequest.ts"
-import { writeResponse } from "./internal/nodeResponse.ts"
+import { disconnected } from "./internal/nodeBody.ts"
+import { headersOf, internalError, toRequest } from "./internal/nodeRequest.ts"
+import { flushed, isGone, writeResponse } from "./internal/nodeResponse.ts"
+import { announceWrite } from "./internal/writes.ts"
 
 /**
  * What the adapter uses of an incoming message of `node:http`, `node:https` or
@@ -21,6 +23,8 @@ export interface NodeRequest {
   readonly socket: object
   readonly readableDidRead: boolean
   readonly readableEnded: boolean
+  readonly readableEncoding?: string | null | undefined
+  readonly destroyed?: boolean | undefined
   /** Path before a router cut its mount path off: Express, Connect. */
   readonly originalUrl?: string | undefined
   /** What a body parser made of the body. */
@@ -43,10 +47,12 @@ export interface NodeResponse {
   statusCode: number
   readonly headersSent: boolean
   readonly writableEnded: boolean
-  readonly writableFinished: boolean
-  readonly destroyed: boolean
+  readonly writableFinished?: boolean | undefined
+  /** Not there in HTTP/2, which says so on its `stream`. */
+  readonly destroyed?: boolean | undefined
+  readonly stream?: { readonly destroyed: boolean } | undefined
   setHeader(name: string, value: string | ReadonlyArray<string>): unknown
-  flushHeaders(): void
+  flushHeaders?(): void
   write(chunk: Uint8Array): boolean
   end(): unknown
   destroy(error?: Error): unknown
@@ -78,13 +84,20 @@ export type NodeHandler = (
  * `rawBody` or `body`; a body that nobody handed over is answered with the
  * problem `body-already-consumed`. A client that disconnects aborts the
  * request's signal. A body that is answered before it was read is discarded as
- * it comes in and never collected.
+ * it comes in and never collected. An address with credentials, backslashes or
+ * dot segments, and a method that is not in upper case, are answered with the
+ * problem `invalid-request`.
+ *
+ * To stop, await `dispose` of the handler: it waits until the answers of this
+ * adapter have left the process. Then close the server, and cut what is still
+ * connected after a limit with `closeAllConnections`.
  *
  * **Gotchas**
  *
  * A body parser in front answers broken JSON itself, in its own format: mount
  * the handler before it. Every address below the mount path is answered, also
- * unknown ones: mount it on `/api/agents`, or after the host's own routes.
+ * unknown ones: mount it on `/api/agents`, or after the host's own routes. Of a body of unknown
+ * length a parser leaves `{}` also when it was empty: it counts as no payload.
  *
  * **Example** (Serving with node:http)
  *
@@ -106,22 +119,35 @@ export const toNodeHandler = (handler: {
 }): NodeHandler =>
 async (request, response, next) => {
   const controller = new AbortController()
+  const { signal } = controller
+  // "close" before the answer was ended: the client went away.
   const onClose = (): void => {
-    // "close" before the response was finished: the client went away.
-    if (!response.writableFinished) controller.abort(new DOMException("The client disconnected.", "AbortError"))
+    if (!response.writableEnded) controller.abort(disconnected())
   }
   response.once("close", onClose)
+  // A middleware in front may have taken its time: then "close" was before.
+  if (isGone(response) || (request.destroyed === true && !request.readableEnded)) onClose()
   try {
-    const incoming = toRequest(request, controller.signal)
-    await writeResponse(request, response, incoming instanceof Request ? await handler.fetch(incoming) : incoming)
+    const incoming = requestOf(request, signal)
+    if (incoming instanceof Request) announceWrite(incoming, flushed(response))
+    const answer = incoming instanceof Request ? await handler.fetch(incoming) : incoming
+    await writeResponse(request, response, answer, signal)
   } catch (error) {
-    if (next !== undefined && !response.headersSent) next(error)
-    else if (response.headersSent) response.destroy()
-    else {
-      response.statusCode = 500
-      response.end()
-    }
+    if (response.headersSent) response.destroy()
+    else if (next !== undefined) next(error)
+    else await writeResponse(request, response, internalError(request, error), signal).catch(() => response.destroy())
   } finally {
-    if (response.writableFinished) response.off("close", onClose)
+    if (response.writableEnded || isGone(response)) response.off("close", onClose)
+  }
+}
+
+// internal
+
+const requestOf = (request: NodeRequest, signal: AbortSignal): Request | Response => {
+  try {
+    return toRequest(request, headersOf(request), signal)
+  } catch (error) {
+    // Frameworks would answer a page, and with the error itself.
+    return internalError(request, error)
   }
 }

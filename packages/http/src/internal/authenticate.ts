@@ -9,6 +9,7 @@ import type { AgentAuth, AuthRequest } from "../AgentAuth.ts"
 import { AgentPrincipal, type Principal, type Scope } from "../AgentPrincipal.ts"
 import { Authorization } from "../EverbeatApi.ts"
 import * as Problem from "../Problem.ts"
+import { isPrincipal } from "./principal.ts"
 import { retryAfterSeconds } from "./problemOf.ts"
 import { respond } from "./respond.ts"
 
@@ -17,6 +18,16 @@ const tokenPattern = /^[\x21-\x7e]+$/u
 
 /** What an endpoint asks of a token, by the endpoint's identifier. */
 const scopes: Readonly<Record<string, Scope>> = { heartbeat: "heartbeat", listRuns: "read", getRun: "read" }
+
+/** A host whose verification hangs does not collect requests. */
+const verifyLimit = "10 seconds"
+
+/** Hosts without types may answer anything; what is stored and compared is checked. */
+const isAnswer = (answer: unknown): answer is Principal | null | undefined =>
+  answer === null || answer === undefined || isPrincipal(answer)
+
+const malformed = "It answered no principal: { agentName, tokenId, scopes? } with a tokenId that is not empty and the "
+  + "scopes 'heartbeat' and 'read', or null."
 
 export const layerAuthorization = <R>(auth: AgentAuth<R>): Layer.Layer<Authorization, never, R> =>
   Layer.effect(
@@ -31,17 +42,22 @@ export const layerAuthorization = <R>(auth: AgentAuth<R>): Layer.Layer<Authoriza
         const token = Redacted.value(credential)
         if (token === "") return yield* missing
         if (!tokenPattern.test(token)) return yield* invalid
-        const principal = yield* auth.verify(credential, request).pipe(
+        const principal = yield* Effect.suspend(() => auth.verify(credential, request)).pipe(
           Effect.provideContext(services),
-          // Whatever the host's code says may quote the token.
-          Effect.catchCause((cause) =>
-            Cause.hasInterrupts(cause) ? Effect.interrupt : Effect.andThen(logFailure(cause, token), unavailable)
-          )
+          Effect.timeoutOrElse({
+            duration: verifyLimit,
+            orElse: () => Effect.fail(new Error(`It did not answer within ${verifyLimit}.`))
+          }),
+          Effect.filterOrFail(isAnswer, () => new TypeError(malformed)),
+          // Whatever the host's code says may quote the token. An interruption that arrives here is its own: one of
+          // the request passes by.
+          Effect.catchCause((cause) => Effect.andThen(logFailure(cause, token), unavailable))
         )
         if (principal === null || principal === undefined) return yield* invalid
+        const granted: ReadonlyArray<Scope> | null | undefined = principal.scopes
         if (principal.agentName !== agentName) return yield* new Problem.WrongAgent({})
         const scope = scopes[endpoint]
-        if (scope !== undefined && principal.scopes !== undefined && !principal.scopes.includes(scope)) {
+        if (scope !== undefined && granted !== undefined && granted !== null && !granted.includes(scope)) {
           return yield* new Problem.InsufficientScope({
             scope,
             detail: `Use a token of this agent with the scope '${scope}'.`
@@ -61,7 +77,7 @@ export const layerAuthorization = <R>(auth: AgentAuth<R>): Layer.Layer<Authoriza
   )
 
 const describe = (request: HttpServerRequest.HttpServerRequest, agentName: string): AuthRequest => {
-  const { authorization: _authorization, cookie: _cookie, ...headers } = request.headers
+  const { authorization: _, cookie: _cookie, "proxy-authorization": _proxy, ...headers } = request.headers
   return {
     method: request.method,
     path: new URL(request.originalUrl, "http://localhost").pathname,
@@ -71,7 +87,10 @@ const describe = (request: HttpServerRequest.HttpServerRequest, agentName: strin
 }
 
 const logFailure = (cause: Cause.Cause<unknown>, token: string): Effect.Effect<void> =>
-  Effect.logError(`The verification of a token failed: ${Cause.pretty(cause).replaceAll(token, "<redacted>")}`)
+  Effect.logError(`The verification of a token failed: ${redact(Cause.pretty(cause), token)}`)
+
+const redact = (text: string, token: string): string =>
+  text.replaceAll(token, "<redacted>").replaceAll(encodeURIComponent(token), "<redacted>")
 
 const missing = new Problem.Unauthorized({
   reason: "missing",

@@ -30,7 +30,7 @@ export const envelope = <E, R>(
     return handled.pipe(
       Effect.catchCause((cause) =>
         Cause.hasInterrupts(cause) ? Effect.failCause(cause) : Effect.andThen(
-          Effect.logError("A request ended with a defect.", cause),
+          Effect.logError(`A request ended with a defect: ${Cause.pretty(cause)}`),
           respond(new Problem.InternalError({}))
         )
       ),

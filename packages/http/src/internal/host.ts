@@ -15,30 +15,42 @@ import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import type { HeartbeatHandler } from "../HeartbeatHandler.ts"
 import * as Problem from "../Problem.ts"
+import { methodNotAllowed } from "./addresses.ts"
 import { commonHeaders, requestIdOf } from "./envelope.ts"
 import type { Resolved } from "./options.ts"
 import { retryAfterSeconds } from "./problemOf.ts"
 import { refuse } from "./refuse.ts"
 import { respond } from "./respond.ts"
 import { layerRoutes } from "./routes.ts"
+import { writeOf } from "./writes.ts"
 
 interface App {
   readonly handle: (request: Request) => Promise<Response>
-  /** Ends the passes, then answers whoever waits, then closes the layer. */
-  readonly shutdown: (graceMs: number, settled: Effect.Effect<unknown>) => Effect.Effect<void>
+  /** Ends the passes, then answers whoever waits, lets the answers out, then closes the layer. */
+  readonly shutdown: (
+    graceMs: number,
+    settled: Effect.Effect<unknown>,
+    written: Effect.Effect<unknown>
+  ) => Effect.Effect<void>
 }
 
 /** How long requests may take to answer after their passes have ended, before they are cut. */
 const lingerMs = 1000
 
+/** How long an adapter may take to write what was answered. */
+const writeMs = 5000
+
 export const makeHost = <R, E>(
   options: Resolved<R>,
   layer: Layer.Layer<HeartbeatEngine | RunStore | R, E>,
-  defaultGraceMs: number
+  defaultGraceMs: number = 10_000
 ): HeartbeatHandler => {
   const inFlight = new Set<Promise<Response>>()
+  const writing = new Set<Promise<void>>()
+  const stopping = new AbortController()
   let building: Fiber.Fiber<App, E> | undefined
   let disposing: Promise<void> | undefined
+  checkGrace(defaultGraceMs)
 
   const ready = async (): Promise<App | undefined> => {
     const fiber = building ??= Effect.runFork(build(options, layer))
@@ -48,15 +60,29 @@ export const makeHost = <R, E>(
     return undefined
   }
 
+  /** Nothing when the client goes away, or the handler is disposed, while the layer is being built. */
+  const readyFor = (signal: AbortSignal): App | Promise<App | undefined> => {
+    const built = building?.pollUnsafe()
+    return built !== undefined && Exit.isSuccess(built)
+      ? built.value
+      : Promise.race([ready(), aborted(stopping.signal), aborted(signal)])
+  }
+
   const serve = async (request: Request): Promise<Response> => {
-    const app = disposing === undefined ? await ready() : undefined
+    const app = disposing === undefined ? await readyFor(request.signal) : undefined
     if (disposing !== undefined) return refuse(request, shuttingDown)
+    if (request.signal.aborted) return refuse(request, new Problem.ClientClosedRequest({}))
     return app === undefined ? refuse(request, notReady) : app.handle(request)
   }
 
   const fetch = async (request: Request): Promise<Response> => {
     const pending = serve(request)
     inFlight.add(pending)
+    const written = writeOf(request)
+    if (written !== undefined) {
+      writing.add(written)
+      void written.then(() => writing.delete(written))
+    }
     try {
       const response = await pending
       if (disposing !== undefined) response.headers.set("connection", "close")
@@ -67,23 +93,56 @@ export const makeHost = <R, E>(
   }
 
   const settled = Effect.promise(() => Promise.allSettled(inFlight))
+  const allWritten = Effect.timeoutOption(Effect.promise(() => Promise.allSettled(writing)), writeMs)
 
   const shutdown = (graceMs: number): Effect.Effect<void> =>
     Effect.suspend(() => {
       if (building === undefined) return Effect.void
       const exit = building.pollUnsafe()
-      if (exit === undefined) return Fiber.interrupt(building)
-      return Exit.isSuccess(exit) ? exit.value.shutdown(graceMs, settled) : Effect.void
-    })
+      if (exit !== undefined) {
+        return Exit.isSuccess(exit)
+          ? exit.value.shutdown(graceMs, settled, allWritten)
+          : Effect.void
+      }
+      // Acquiring may not be interruptible: what is built in the end is closed then, whether or not anybody waits.
+      const closed = Fiber.interrupt(building).pipe(
+        Effect.andThen(Fiber.await(building)),
+        Effect.flatMap((exit) => Exit.isSuccess(exit) ? exit.value.shutdown(0, settled, Effect.void) : Effect.void)
+      )
+      return Effect.forkDetach(closed).pipe(
+        Effect.flatMap(Fiber.await),
+        Effect.timeoutOption(graceMs),
+        Effect.andThen(allWritten),
+        Effect.asVoid
+      )
+    }).pipe(
+      Effect.catchCause((cause) =>
+        Effect.logError(`The services of the heartbeat handler could not be closed: ${Cause.pretty(cause)}`)
+      )
+    )
 
   const dispose: HeartbeatHandler["dispose"] = ({ graceMs = defaultGraceMs } = {}) => {
+    checkGrace(graceMs)
     // Set before the first effect runs: requests that arrive meanwhile are refused.
-    disposing ??= Promise.resolve().then(() => Effect.runPromise(shutdown(graceMs)))
+    disposing ??= Promise.resolve().then(() => {
+      stopping.abort()
+      return Effect.runPromise(shutdown(graceMs))
+    })
     return disposing
   }
 
   return { fetch, dispose, [Symbol.asyncDispose]: () => dispose() }
 }
+
+const checkGrace = (graceMs: number): void => {
+  if (!(graceMs >= 0)) throw new TypeError(`graceMs ${graceMs} is not a number of milliseconds, zero or more.`)
+}
+
+const aborted = (signal: AbortSignal): Promise<undefined> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve(undefined)
+    else signal.addEventListener("abort", () => resolve(undefined), { once: true })
+  })
 
 const build = <R, E>(
   options: Resolved<R>,
@@ -96,12 +155,17 @@ const build = <R, E>(
       Layer.provideMerge(layer),
       Layer.buildWithScope(scope),
       Effect.onExit((exit) => Exit.isSuccess(exit) ? Effect.void : Scope.close(scope, exit)),
-      Effect.tapCause((cause) => Effect.logError("The services of the heartbeat handler could not be started.", cause))
+      Effect.tapCause((cause) =>
+        Effect.logError(`The services of the heartbeat handler could not be started: ${Cause.pretty(cause)}`)
+      )
     )
     const requests = new Set<Fiber.Fiber<unknown, unknown>>()
     const handled = Context.get(context, HttpRouter.HttpRouter).asHttpEffect().pipe(
       Effect.catchCause((cause) =>
-        Effect.tap(respond(problemOfCause(cause)), Cause.hasDies(cause) ? Effect.logError(cause) : Effect.void)
+        Effect.tap(
+          respond(problemOfCause(cause, options.basePath)),
+          Cause.hasDies(cause) ? Effect.logError(`A request ended with a defect: ${Cause.pretty(cause)}`) : Effect.void
+        )
       )
     )
     const tracked = Effect.withFiber((fiber) => {
@@ -109,13 +173,11 @@ const build = <R, E>(
       fiber.addObserver(() => requests.delete(fiber))
       return handled
     })
-    const handle = HttpEffect.toWebHandlerWith<never, HttpServerRequest | Scope.Scope>(
-      Context.add(context, UrlParams.CurrentRedactedNames, unknownNames)
-    )(tracked)
+    const handle = HttpEffect.toWebHandlerWith<never, HttpServerRequest | Scope.Scope>(context)(tracked)
     const { drain } = Context.get(context, HeartbeatEngine)
     return {
       handle: async (request) => {
-        const response = await handle(request)
+        const response = await handle(request, redactQuery(request.url))
         // Outside of the routes nobody has set them yet.
         const common = commonHeaders(
           response.headers.get("x-request-id") ?? requestIdOf(request.headers.get("x-request-id"))
@@ -123,14 +185,15 @@ const build = <R, E>(
         for (const [name, value] of Object.entries(common)) response.headers.set(name, value)
         return response
       },
-      shutdown: (graceMs, settled) =>
+      shutdown: (graceMs, settled, written) =>
         drain(graceMs).pipe(
           Effect.andThen(Effect.timeoutOption(settled, lingerMs)),
           Effect.andThen(Effect.sync(() => {
             for (const fiber of [...requests]) fiber.interruptUnsafe()
           })),
           Effect.andThen(Effect.timeoutOption(settled, lingerMs)),
-          Effect.andThen(Scope.close(scope, Exit.void))
+          Effect.andThen(written),
+          Effect.ensuring(Scope.close(scope, Exit.void))
         )
     }
   })
@@ -141,13 +204,20 @@ const layerRouter = Layer.provide(
   Layer.succeed(HttpRouter.RouterConfig, { caseSensitive: true, ignoreDuplicateSlashes: false, maxParamLength: 8192 })
 )
 
-/** A token that somebody puts into the query against all advice must not end in a span: only our own names stay. */
-const unknownNames: ReadonlyArray<RegExp> = [/^(?!(?:limit|cursor|status)$)/u]
+/** A token that somebody puts into the query against all advice must not end in a span, whatever its name is. */
+const redactQuery = (url: string): Context.Context<never> => {
+  const limits = new URL(url).searchParams.getAll("limit")
+  return limits.every((limit) => /^\d{1,3}$/u.test(limit)) ? allButLimit : all
+}
 
-const problemOfCause = (cause: Cause.Cause<unknown>): Problem.Problem => {
+const all = Context.make(UrlParams.CurrentRedactedNames, [/^/u])
+const allButLimit = Context.make(UrlParams.CurrentRedactedNames, [/^(?!limit$)/u])
+
+const problemOfCause = (cause: Cause.Cause<unknown>, basePath: string): Problem.Problem => {
   for (const reason of cause.reasons) {
     if (reason._tag === "Fail" && isHttpServerError(reason.error) && reason.error.reason._tag === "RouteNotFound") {
-      return new Problem.RouteNotFound({})
+      // The router knows some methods by name; an address refuses all others alike.
+      return methodNotAllowed(reason.error.reason.request, basePath) ?? new Problem.RouteNotFound({})
     }
     if (reason._tag === "Interrupt") {
       return reason.annotations.has(ClientAbort.key) ? new Problem.ClientClosedRequest({}) : shuttingDown

@@ -4,12 +4,18 @@ import type { NodeRequest, NodeResponse } from "../NodeAdapter.ts"
 /** HTTP/2 has no such headers, and node throws at them (RFC 9113, 8.2.2). */
 const connectionHeaders = new Set(["connection", "keep-alive", "transfer-encoding"])
 
+/** Whether nobody listens any more. Responses of HTTP/2 say so on their stream only. */
+export const isGone = (response: NodeResponse): boolean =>
+  response.destroyed === true || response.stream?.destroyed === true
+
+/** `signal` tells that the client went away: after a reset, HTTP/2 reports neither "drain" nor another "close". */
 export const writeResponse = async (
   request: NodeRequest,
   response: NodeResponse,
-  answer: Response
+  answer: Response,
+  signal: AbortSignal
 ): Promise<void> => {
-  if (response.destroyed || response.writableEnded) {
+  if (signal.aborted || isGone(response) || response.writableEnded) {
     await answer.body?.cancel()
     return
   }
@@ -22,38 +28,46 @@ export const writeResponse = async (
   }
   const cookies = answer.headers.getSetCookie()
   if (cookies.length > 0) response.setHeader("set-cookie", cookies)
-  if (answer.body !== null) await pump(answer.body, response)
-  if (!response.destroyed) response.end()
+  if (answer.body !== null) await pump(answer.body, response, signal)
+  if (!isGone(response)) response.end()
   // What is left of the body flows into nothing: without that, a client that still sends would never read the answer.
   request.resume()
 }
 
-const pump = async (body: ReadableStream<Uint8Array>, response: NodeResponse): Promise<void> => {
-  response.flushHeaders()
-  const gone = new AbortController()
-  const onClose = (): void => gone.abort()
-  response.once("close", onClose)
+const pump = async (
+  body: ReadableStream<Uint8Array>,
+  response: NodeResponse,
+  signal: AbortSignal
+): Promise<void> => {
+  response.flushHeaders?.()
   const sink = new WritableStream<Uint8Array>({
-    write: (chunk) => response.write(chunk) ? undefined : drained(response)
+    write: (chunk) => response.write(chunk) ? undefined : drained(response, signal)
   })
   try {
-    await body.pipeTo(sink, { signal: gone.signal })
+    await body.pipeTo(sink, { signal })
   } catch (error) {
-    if (!gone.signal.aborted) throw error // the source failed; that the client went away is no failure
-  } finally {
-    response.off("close", onClose)
+    if (!signal.aborted) throw error // the source failed; that the client went away is no failure
   }
 }
 
-const drained = (response: NodeResponse): Promise<void> =>
+const drained = (response: NodeResponse, signal: AbortSignal): Promise<void> =>
   new Promise((resolve) => {
     const done = (): void => {
       response.off("drain", done)
-      response.off("close", done)
+      signal.removeEventListener("abort", done)
       resolve()
     }
     response.on("drain", done)
-    response.on("close", done)
+    signal.addEventListener("abort", done)
+    if (signal.aborted || isGone(response)) done()
+  })
+
+/** Resolves when the answer has left this process, or nobody waits for it. */
+export const flushed = (response: NodeResponse): Promise<void> =>
+  new Promise((resolve) => {
+    if (response.writableFinished === true || isGone(response)) return resolve()
+    response.once("finish", () => resolve())
+    response.once("close", () => resolve())
   })
 
 const ignore = (): void => {}

@@ -5,7 +5,7 @@ import type { RoutesOptions, Services } from "../HeartbeatHandler.ts"
 
 /** Options after their defaults, with a look-up that is safe for any name. */
 export interface Resolved<R> {
-  readonly find: (agentName: AgentName) => Heartbeat.Any<R> | undefined
+  readonly find: (agentName: AgentName) => Heartbeat.Any<R> | null | undefined
   readonly auth: AgentAuth<R>
   readonly basePath: string
   readonly maxBodyBytes: number
@@ -13,7 +13,7 @@ export interface Resolved<R> {
 
 export const resolve = <H extends Heartbeat.Any, A>(options: RoutesOptions<H, A>): Resolved<Services<H> | A> => {
   const { auth, basePath = "", heartbeats, maxBodyBytes = 262_144 } = options
-  if (!/^(?:\/[\w.~-]+)*\/?$/u.test(basePath)) {
+  if (!/^(?:\/(?!\.{1,2}(?:\/|$))[\w.~-]+)*\/?$/u.test(basePath)) {
     throw new TypeError(`basePath '${basePath}' is not a path such as '/internal'.`)
   }
   if (!Number.isSafeInteger(maxBodyBytes) || maxBodyBytes < 1) {

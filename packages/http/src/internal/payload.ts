@@ -52,7 +52,7 @@ const refuseType = (headers: Readonly<Record<string, string | undefined>>): stri
     : "Send the body as 'Content-Type: application/json' (curl: --json), or send none."
 }
 
-const parse = (bytes: ArrayBuffer): Effect.Effect<Json, Problem.InvalidRequest> =>
+const parse = (bytes: ArrayBuffer): Effect.Effect<Json | undefined, Problem.InvalidRequest> =>
   Effect.suspend(() => {
     let value: Json
     try {
@@ -61,7 +61,9 @@ const parse = (bytes: ArrayBuffer): Effect.Effect<Json, Problem.InvalidRequest> 
       // The parser's message quotes the body, which may hold what the log must not.
       return malformed("The body is not valid JSON in UTF-8. Correct it, or send none.")
     }
-    return isTooDeep(value) ? malformed(`The body is nested deeper than ${maxDepth} levels.`) : Effect.succeed(value)
+    if (isTooDeep(value)) return malformed(`The body is nested deeper than ${maxDepth} levels.`)
+    // An absent body and `null` are alike for the steps and under an idempotency key.
+    return Effect.succeed(value ?? undefined)
   })
 
 const malformed = (detail: string) => Effect.fail(new Problem.InvalidRequest({ detail }))

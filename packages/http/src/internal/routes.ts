@@ -5,11 +5,13 @@ import type { HeartbeatEngine } from "@everbeat/core/HeartbeatEngine"
 import type { AnyReport } from "@everbeat/core/Report"
 import type { RunId } from "@everbeat/core/RunId"
 import { RunStore } from "@everbeat/core/RunStore"
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import * as HttpApiError from "effect/http-api/HttpApiError"
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
+import * as OpenApi from "effect/http-api/OpenApi"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServer from "effect/http/HttpServer"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
@@ -23,13 +25,16 @@ import { AgentPrincipal } from "../AgentPrincipal.ts"
 import { EverbeatApi, RequestSchema } from "../EverbeatApi.ts"
 import * as HeartbeatReport from "../HeartbeatReport.ts"
 import * as Problem from "../Problem.ts"
+import { addresses, refuseMethod } from "./addresses.ts"
 import { layerAuthorization } from "./authenticate.ts"
 import { envelope } from "./envelope.ts"
 import { parseIdempotencyKey } from "./idempotencyKey.ts"
 import type { Resolved } from "./options.ts"
+import { listRuns } from "./page.ts"
 import { readPayload } from "./payload.ts"
 import { problemOf, retryAfterSeconds, storeUnavailable } from "./problemOf.ts"
 import { respond } from "./respond.ts"
+import { limited } from "./storeLimit.ts"
 
 const layerAgents = ({ find, maxBodyBytes }: Resolved<never>) =>
   HttpApiBuilder.group(
@@ -45,7 +50,7 @@ const layerAgents = ({ find, maxBodyBytes }: Resolved<never>) =>
         request: HttpServerRequest.HttpServerRequest
       ) {
         const found = find(agentName)
-        if (found === undefined) return yield* new Problem.AgentNotFound({})
+        if (found === undefined || found === null) return yield* new Problem.AgentNotFound({})
         const { tokenId } = yield* AgentPrincipal
         const key = yield* parseIdempotencyKey(keyHeader)
         const payload = yield* readPayload(request, maxBodyBytes)
@@ -80,20 +85,24 @@ const layerAgents = ({ find, maxBodyBytes }: Resolved<never>) =>
         .handleRaw("heartbeat", ({ headers, params, request }) =>
           answer(heartbeat(params.agentName, headers["idempotency-key"], request)))
         .handle("listRuns", ({ params, query }) =>
-          runs.list(
-            { agentName: params.agentName, status: query.status },
-            { limit: query.limit, cursor: query.cursor }
-          ).pipe(logStoreError, Effect.mapError(storeUnavailable), answer))
-        .handle("getRun", ({ params: { agentName, runId } }) =>
-          runs.get(runId).pipe(
+          listRuns(runs, { agentName: params.agentName, status: query.status }, query).pipe(
             logStoreError,
             Effect.mapError((error) =>
-              error._tag === "StoreError" ? storeUnavailable(error) : notFound(runId)
+              error._tag === "StoreError" ? storeUnavailable(error) : error
             ),
-            // A foreign run is not found, as if it did not exist.
-            Effect.filterOrFail((run) => run.agentName === agentName, () => notFound(runId)),
             answer
           ))
+        .handle("getRun", ({ params: { agentName, runId } }) =>
+          limited("get", () =>
+            runs.get(runId)).pipe(
+              logStoreError,
+              Effect.mapError((error) =>
+                error._tag === "StoreError" ? storeUnavailable(error) : notFound(runId)
+              ),
+              // A foreign run is not found, as if it did not exist.
+              Effect.filterOrFail((run) => run.agentName === agentName, () => notFound(runId)),
+              answer
+            ))
     })
   )
 
@@ -113,7 +122,10 @@ const logStoreError = <A, E extends { readonly _tag: string }, R>(
 ): Effect.Effect<A, E, R> =>
   Effect.tapError(
     effect,
-    (error) => error._tag === "StoreError" ? Effect.logWarning("A request failed at the store.", error) : Effect.void
+    (error) =>
+      error._tag === "StoreError"
+        ? Effect.logWarning(`A request failed at the store: ${Cause.pretty(Cause.fail(error))}`)
+        : Effect.void
   )
 
 /** What the schema library says about parameters, as one problem. */
@@ -140,40 +152,26 @@ const issuesOf = ({ cause, kind }: HttpApiError.HttpApiSchemaError): string =>
     }: ${message}`
   ).join("; ")
 
-/** Every address of the API with the one method that it accepts. */
-const addresses: ReadonlyArray<readonly [path: HttpRouter.PathInput, method: "GET" | "POST"]> = [
-  ["/api/openapi.json", "GET"],
-  ["/api/agents/:agentName/heartbeat", "POST"],
-  ["/api/agents/:agentName/runs", "GET"],
-  ["/api/agents/:agentName/runs/:runId", "GET"]
-]
-
 const otherMethods = Effect.gen(function*() {
   const router = yield* HttpRouter.HttpRouter
   const methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"] as const
   for (const [path, allowed] of addresses) {
     for (const method of methods) {
       if (method === allowed) continue
-      const allow = allowed === "GET" ? ["GET", "HEAD"] : [allowed]
-      yield* router.add(
-        method,
-        path,
-        respond(
-          new Problem.MethodNotAllowed({
-            allow,
-            detail: `Use ${allow.join(" or ")}.`
-          })
-        )
-      )
+      yield* router.add(method, path, respond(refuseMethod(allowed)))
     }
   }
 })
+
+/** The document tells where the API is: below the base path. */
+const apiAt = (basePath: string) =>
+  basePath === "" ? EverbeatApi : EverbeatApi.annotateMerge(OpenApi.annotations({ servers: [{ url: basePath }] }))
 
 const layerErased = (
   options: Resolved<never>
 ): Layer.Layer<never, never, HttpRouter.HttpRouter | HeartbeatEngine | RunStore> =>
   Layer.merge(
-    HttpApiBuilder.layer(EverbeatApi, { openapiPath: "/api/openapi.json" }),
+    HttpApiBuilder.layer(apiAt(options.basePath), { openapiPath: "/api/openapi.json" }),
     Layer.effectDiscard(otherMethods)
   ).pipe(
     Layer.provide(layerAgents(options)),
