@@ -15,7 +15,9 @@ const projectsIn = (folder: string) =>
         name,
         include: ["test/**/*.test.ts"],
         // A project that needs servers starts them itself.
-        globalSetup: existsSync(join(root, folder, name, "test/globalSetup.ts")) ? ["test/globalSetup.ts"] : []
+        globalSetup: existsSync(join(root, folder, name, "test/globalSetup.ts"))
+          ? [join(root, folder, name, "test/globalSetup.ts")]
+          : []
       }
     }))
 

@@ -67,7 +67,8 @@ export interface Options {
   /**
    * Lets so much time pass for the store. A store with a clock of its own (a
    * database server) passes `Effect.sleep`: the suite then runs without the
-   * test clock, and cases that need days are skipped.
+   * test clock, and without cases that need days: such a
+   * store proves the retention of keys by making its own rows older.
    *
    * @default TestClock.adjust
    */
@@ -122,10 +123,8 @@ export const register = <E>(
       for (const [group, cases] of Object.entries(groups)) {
         it.describe(group, () => {
           for (const { effect, name, needsDays } of cases) {
-            it.effect.skipIf(needsDays && elapse !== undefined)(
-              name,
-              () => time === undefined ? effect : Effect.provideService(effect, StoreTime, time)
-            )
+            if (needsDays && elapse !== undefined) continue
+            it.effect(name, () => time === undefined ? effect : Effect.provideService(effect, StoreTime, time))
           }
         })
       }
