@@ -1,0 +1,53 @@
+/** What the tables of a benchmark are made of. */
+
+export const percentile = (values: ReadonlyArray<number>, fraction: number): number =>
+  values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * fraction))] ?? NaN
+
+export const median = (values: ReadonlyArray<number>): number => percentile(values, 0.5)
+
+export const round = (value: number): number => Math.round(value * 100) / 100
+
+/** A number with three digits that matter. */
+export const short = (value: number): string =>
+  value >= 100 ? Math.round(value).toLocaleString("en-US") : value.toPrecision(3)
+
+/** Lines of cells: the first column begins at the left, the others end at the right. */
+export const print = (lines: ReadonlyArray<ReadonlyArray<string>>): void => {
+  const widths = (lines[0] ?? []).map((_, column) => Math.max(...lines.map((line) => (line[column] ?? "").length)))
+  for (const line of lines) {
+    console.log(
+      line.map((cell, column) => column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0))
+        .join("  ")
+    )
+  }
+}
+
+/** A limit that a number of the summary keeps. */
+export interface Limit {
+  readonly name: string
+  readonly value: number
+  readonly operator: "<=" | "<"
+  readonly limit: number
+}
+
+const holds = ({ limit, operator, value }: Limit): boolean => operator === "<" ? value < limit : value <= limit
+
+/** Prints the summary, and the limits with what became of them; the exit code is 1 when one does not hold. */
+export const conclude = (
+  summary: Readonly<Record<string, unknown>>,
+  limits: ReadonlyArray<Limit>,
+  table: () => void
+): void => {
+  process.exitCode = limits.every(holds) ? 0 : 1
+  if (process.argv.includes("--json")) {
+    console.log(JSON.stringify(summary))
+    return
+  }
+  table()
+  console.log(`\n${JSON.stringify(summary)}`)
+  for (const limit of limits) {
+    console.log(
+      `${holds(limit) ? "holds" : "FAILS"}  ${limit.name} ${limit.operator} ${limit.limit} (${round(limit.value)})`
+    )
+  }
+}
