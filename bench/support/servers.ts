@@ -1,9 +1,9 @@
 /** Private servers with clients that count what they send. */
-import { Effect } from "effect"
+import { Effect, type Scope } from "effect"
 import { Socket } from "node:net"
 import { startPostgres } from "../../test/servers/postgres.ts"
 import { startRedis } from "../../test/servers/redis.ts"
-import { Pool, type PoolConfig, Redis } from "./drivers.ts"
+import { Pool, type PoolConfig, Redis, type Redis as RedisClient } from "./drivers.ts"
 
 /** Servers tell people what they do; the output is for the results. */
 const quietly = async <A>(start: () => Promise<A>): Promise<A> => {
@@ -96,7 +96,9 @@ export const countingPool = Effect.fnUntraced(function*(url: string) {
 })
 
 /** A client that counts. */
-export const countingRedis = Effect.fnUntraced(function*(url: string) {
+export const countingRedis = Effect.fnUntraced(function*(
+  url: string
+): Effect.fn.Return<{ readonly client: RedisClient; readonly sent: () => Sent }, never, Scope.Scope> {
   let statements = 0
   class Counting extends Redis {
     override sendCommand(...args: Parameters<Redis["sendCommand"]>): unknown {

@@ -21,13 +21,40 @@ export interface Configuration {
   readonly forgeUrl: Option.Option<string>
   /** The repositories to look after; those of the bundled forge if there are none. */
   readonly repositories: Option.Option<ReadonlyArray<string>>
-  readonly store: "memory"
+  readonly store: StoreAddress
 }
+
+/** Where runs and Dispatch's own state are kept. */
+export type StoreAddress =
+  | { readonly _tag: "Memory" }
+  | {
+    readonly _tag: "Postgres" | "Redis"
+    /** With a password, perhaps. */
+    readonly url: Redacted.Redacted
+    /** Scheme and host, which is all that is ever shown. */
+    readonly place: string
+  }
 
 const refuse = (variable: string, reason: string) => Effect.fail(new ConfigurationRefused({ variable, reason }))
 
 const parts = (text: string): ReadonlyArray<string> =>
   text.split(",").map((part) => part.trim()).filter((part) => part !== "")
+
+const schemes: Readonly<Record<string, "Postgres" | "Redis">> = {
+  "postgres:": "Postgres",
+  "postgresql:": "Postgres",
+  "redis:": "Redis",
+  "rediss:": "Redis"
+}
+
+const storeOf = (address: string): StoreAddress | undefined => {
+  if (address === "memory") return { _tag: "Memory" }
+  const url = /^[a-z]+:\/\//.test(address) ? URL.parse(address) : null
+  const _tag = url === null ? undefined : schemes[url.protocol]
+  return url === null || _tag === undefined
+    ? undefined
+    : { _tag, url: Redacted.make(address), place: `${url.protocol}//${url.host}` }
+}
 
 /** The variables, each checked with a message that says how it must look. Tokens appear in no message. */
 export const load = Effect.gen(function*() {
@@ -37,7 +64,7 @@ export const load = Effect.gen(function*() {
   )
   const forgeUrl = yield* Config.option(Config.NonEmptyString("FORGE_URL"))
   const repositoryList = yield* Config.option(Config.NonEmptyString("FORGE_REPOS"))
-  const store = yield* Config.String("EVERBEAT_STORE").pipe(Config.withDefault("memory"))
+  const address = yield* Config.Redacted("EVERBEAT_STORE").pipe(Config.withDefault(Redacted.make("memory")))
 
   // The default is for trying things out: an empty variable is a mistake, and must not open the door to everybody.
   if (process.env["DISPATCH_AGENT_TOKENS"]?.trim() === "") {
@@ -74,14 +101,9 @@ export const load = Effect.gen(function*() {
   if (Option.isSome(forgeUrl) && Option.isNone(repositories)) {
     return yield* refuse("FORGE_REPOS", "name the repositories to look after at FORGE_URL: owner/name,owner/name")
   }
-  if (store !== "memory") {
-    const scheme = store.split(":")[0] ?? ""
-    return yield* refuse(
-      "EVERBEAT_STORE",
-      ["postgres", "postgresql", "redis", "rediss"].includes(scheme)
-        ? `this build has no ${scheme} store; use memory`
-        : "must be memory"
-    )
+  const store = storeOf(Redacted.value(address).trim())
+  if (store === undefined) {
+    return yield* refuse("EVERBEAT_STORE", "must be memory, or a URL that begins with postgres:// or redis://")
   }
   return { port, tokens, forgeUrl, repositories, store } satisfies Configuration
 })

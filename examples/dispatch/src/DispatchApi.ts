@@ -54,6 +54,8 @@ const sync = authenticated(() =>
       (repository) => Effect.result(issueSync.syncRepository(repository)),
       { concurrency: 4 }
     )
+    const lost = results.find((result) => result._tag === "Failure" && result.failure._tag === "TrackerUnavailable")
+    if (lost?._tag === "Failure") return yield* lost.failure
     const synced = results.flatMap((result) => result._tag === "Success" ? [result.success] : [])
     const failed = results.flatMap((result) =>
       result._tag === "Failure"

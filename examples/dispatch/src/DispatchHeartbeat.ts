@@ -15,7 +15,8 @@ export class Repositories extends Context.Service<Repositories, ReadonlyArray<st
 ) {}
 
 /**
- * Pulls the issues of every repository. A repository that fails is a warning, the others still sync. They sync side by
+ * Pulls the issues of every repository. A repository that fails is a warning, the others still sync; without a tracker
+ * to keep them in, nothing does: critical. They sync side by
  * side, but what they report is in the order of the repositories.
  */
 const syncIssues = Step.make(
@@ -33,6 +34,7 @@ const syncIssues = Step.make(
       const synced: Array<RepositorySync> = []
       for (const result of results) {
         if (result._tag === "Success") synced.push(result.success)
+        else if (result.failure._tag === "TrackerUnavailable") return yield* result.failure
         else yield* Step.warn(result.failure)
       }
       return synced

@@ -1,13 +1,12 @@
 /** Dispatch as a process: its services, the heartbeat endpoint and its own API on one port. */
 import { HeartbeatEngine } from "@everbeat/core"
 import { AgentAuth, HeartbeatHandler, NodeAdapter } from "@everbeat/http"
-import { MemoryStore } from "@everbeat/store-memory"
 import { ByteSize, type Config, Effect, Layer, Option, Schema } from "effect"
 import { HttpIncomingMessage, HttpRouter, HttpServer } from "effect/http"
 import { createServer } from "node:http"
 import { AgentTokens } from "./AgentTokens.ts"
 import { Claims } from "./Claims.ts"
-import type { Configuration } from "./Configuration.ts"
+import type { Configuration, StoreAddress } from "./Configuration.ts"
 import * as DispatchApi from "./DispatchApi.ts"
 import { dispatchHeartbeat, Repositories } from "./DispatchHeartbeat.ts"
 import { Forge } from "./Forge.ts"
@@ -16,6 +15,7 @@ import { LocalForge } from "./LocalForge.ts"
 import { Mirror } from "./Mirror.ts"
 import { Reconciler } from "./Reconciler.ts"
 import { Reporting } from "./Reporting.ts"
+import * as Store from "./Store.ts"
 import { Tracker } from "./Tracker.ts"
 
 /** The port that Dispatch was told to listen on cannot be used. */
@@ -28,14 +28,21 @@ export class PortUnavailable extends Schema.TaggedError<PortUnavailable>()("Port
   }
 }
 
-/** Dispatch's services and the engine, on the embedded store. */
-export const layerServices = Layer.mergeAll(
-  IssueSync.layer,
-  Reconciler.layer,
-  Claims.layer,
-  Reporting.layer,
-  HeartbeatEngine.layer
-).pipe(Layer.provideMerge(Layer.mergeAll(Mirror.layer, Tracker.layer, MemoryStore.layer)))
+const layerOnState = (engine: HeartbeatEngine.Options) =>
+  Layer.mergeAll(
+    IssueSync.layer,
+    Reconciler.layer,
+    Claims.layer,
+    Reporting.layerState,
+    HeartbeatEngine.layerWith(engine)
+  ).pipe(Layer.provideMerge(Layer.mergeAll(Mirror.layerState, Tracker.layerState)))
+
+/** Dispatch's services and the engine, in memory. */
+export const layerServices = layerOnState({}).pipe(Layer.provideMerge(Store.layerMemory))
+
+/** Dispatch's services and the engine, on the store of the configuration. */
+export const layerServicesOn = (store: StoreAddress, engine: HeartbeatEngine.Options = {}) =>
+  layerOnState(engine).pipe(Layer.provideMerge(Store.layer(store)))
 
 /** The forge and the repositories to look after: those of the configuration, else the bundled ones. */
 export const layerForge = (

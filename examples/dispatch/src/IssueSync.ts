@@ -3,6 +3,7 @@ import { Forge } from "./Forge.ts"
 import type { ForgeError } from "./ForgeError.ts"
 import { type Issue, RepositoryName } from "./Issue.ts"
 import { Mirror } from "./Mirror.ts"
+import type { TrackerUnavailable } from "./TrackerError.ts"
 
 /** What a sync brought into the mirror. */
 export const RepositorySync = Schema.Struct({
@@ -27,7 +28,7 @@ export type RepositorySync = typeof RepositorySync.Type
  */
 export class IssueSync extends Context.Service<IssueSync, {
   /** Syncs one repository. */
-  readonly syncRepository: (repository: string) => Effect.Effect<RepositorySync, ForgeError>
+  readonly syncRepository: (repository: string) => Effect.Effect<RepositorySync, ForgeError | TrackerUnavailable>
 }>()("@everbeat/example-dispatch/IssueSync") {
   /** Syncs from the forge into the mirror. */
   static readonly layer: Layer.Layer<IssueSync, never, Forge | Mirror> = Layer.effect(

@@ -58,21 +58,28 @@ export class Reconciler extends Context.Service<Reconciler, {
       const semaphore = yield* Semaphore.make(1)
 
       const reconcile = Effect.fn("Reconciler.reconcile")(function*(repositories: ReadonlyArray<string>) {
-        const found: Array<{ readonly change: TicketChange; readonly write: TicketWrite }> = []
-        const refreshed: Array<TicketWrite> = []
-        for (const repository of new Set(repositories)) {
-          const snapshot = yield* mirror.get(repository)
-          if (Option.isNone(snapshot)) {
-            return yield* new SnapshotMissing({ repository })
+        for (;;) {
+          const found: Array<{ readonly change: TicketChange; readonly write: TicketWrite }> = []
+          const refreshed: Array<TicketWrite> = []
+          const seen: Array<Ticket> = []
+          for (const repository of new Set(repositories)) {
+            // The tickets first: whoever changes them in between knew the same snapshot or a newer one.
+            const tickets = yield* tracker.list(repository)
+            const snapshot = yield* mirror.get(repository)
+            if (Option.isNone(snapshot)) {
+              return yield* new SnapshotMissing({ repository })
+            }
+            const result = compare(snapshot.value.issues, tickets)
+            seen.push(...tickets)
+            found.push(...result.found)
+            refreshed.push(...result.refreshed)
           }
-          const result = compare(snapshot.value.issues, yield* tracker.list(repository))
-          found.push(...result.found)
-          refreshed.push(...result.refreshed)
+          const writes = [...found.map(({ write }) => write), ...refreshed]
+          // Another process with the same tickets may have been faster: then its changes are not reported again.
+          if (writes.length === 0 || (yield* tracker.writeIfUnchanged(writes, seen))) {
+            return found.map(({ change }) => change)
+          }
         }
-        if (found.length + refreshed.length > 0) {
-          yield* tracker.write([...found.map(({ write }) => write), ...refreshed])
-        }
-        return found.map(({ change }) => change)
       }, semaphore.withPermits(1))
 
       return Reconciler.of({ reconcile })

@@ -1,5 +1,6 @@
-import { Context, DateTime, Effect, Layer, Option, Ref, Schema } from "effect"
+import { Context, DateTime, Effect, Layer, Option, Schema } from "effect"
 import { RepositoryName } from "./Issue.ts"
+import { State } from "./State.ts"
 import { isHeld, type Ticket } from "./Ticket.ts"
 import { Tracker } from "./Tracker.ts"
 import type { TrackerUnavailable } from "./TrackerError.ts"
@@ -34,17 +35,20 @@ export class Reporting extends Context.Service<Reporting, {
    */
   readonly compose: (id: string, repositories: ReadonlyArray<string>) => Effect.Effect<Report, TrackerUnavailable>
   /** The kept reports, the latest first. */
-  readonly reports: Effect.Effect<ReadonlyArray<Report>>
+  readonly reports: Effect.Effect<ReadonlyArray<Report>, TrackerUnavailable>
   /** The latest report. */
-  readonly latest: Effect.Effect<Option.Option<Report>>
+  readonly latest: Effect.Effect<Option.Option<Report>, TrackerUnavailable>
 }>()("@everbeat/example-dispatch/Reporting") {
-  /** Keeps as many reports as given. */
-  static readonly layerWith = (options: { readonly keep: number }): Layer.Layer<Reporting, never, Tracker> =>
+  /** Keeps as many reports as given in Dispatch's state. */
+  static readonly layerStateWith = (
+    options: { readonly keep: number }
+  ): Layer.Layer<Reporting, never, Tracker | State> =>
     Layer.effect(
       Reporting,
       Effect.gen(function*() {
         const tracker = yield* Tracker
-        const kept = yield* Ref.make<ReadonlyArray<Report>>([])
+        const state = yield* State
+        const kept = state.cell<ReadonlyArray<Report>>("reports", Schema.Array(Report), [])
 
         const compose = Effect.fn("Reporting.compose")(function*(id: string, names: ReadonlyArray<string>) {
           const composedAt = yield* DateTime.now
@@ -54,11 +58,13 @@ export class Reporting extends Context.Service<Reporting, {
               Effect.map(tracker.list(repository), (tickets) => ({ repository, ...count(tickets, composedAt) }))
           )
           const report: Report = { id, composedAt, repositories, total: sum(repositories) }
-          yield* Ref.update(kept, (kept) => [report, ...kept.filter((other) => other.id !== id)].slice(0, options.keep))
-          return report
+          return yield* kept.modify(
+            `keep the report ${id}`,
+            (kept) => [report, [report, ...kept.filter((other) => other.id !== id)].slice(0, options.keep)]
+          )
         })
 
-        const reports = Ref.get(kept)
+        const reports = kept.get("look up the reports")
         return Reporting.of({
           compose,
           reports,
@@ -67,8 +73,12 @@ export class Reporting extends Context.Service<Reporting, {
       })
     )
 
-  /** Keeps the last twenty reports. */
-  static readonly layer: Layer.Layer<Reporting, never, Tracker> = Reporting.layerWith({ keep: 20 })
+  /** Keeps the last twenty reports in Dispatch's state. */
+  static readonly layerState: Layer.Layer<Reporting, never, Tracker | State> = Reporting.layerStateWith({ keep: 20 })
+
+  /** Keeps as many reports as given in memory. */
+  static readonly layerWith = (options: { readonly keep: number }): Layer.Layer<Reporting, never, Tracker> =>
+    Reporting.layerStateWith(options).pipe(Layer.provide(State.layerMemory))
 }
 
 // internal

@@ -1,8 +1,10 @@
 import { DateTime, Schema } from "effect"
 
-/** The tracker answers no requests. Nothing was read or written. */
+/** The tracker answers no requests. */
 export class TrackerUnavailable extends Schema.TaggedError<TrackerUnavailable>()("TrackerUnavailable", {
-  operation: Schema.String
+  operation: Schema.String,
+  /** Whether nothing was changed, or nobody knows because its database was lost before it answered. */
+  outcome: Schema.Literals(["nothing", "unknown"])
 }) {
   override get message(): string {
     return `Dispatch's tracker is down and refused to ${this.operation}`
@@ -10,7 +12,9 @@ export class TrackerUnavailable extends Schema.TaggedError<TrackerUnavailable>()
 
   /** What to do about it. */
   get hint(): string {
-    return "Bring the tracker up again, then repeat the operation. Nothing was changed, so repeating it is safe."
+    return this.outcome === "nothing"
+      ? "Bring the tracker up again, then repeat the operation. Nothing was changed, so repeating it is safe."
+      : "Bring the tracker up again, then repeat the operation. It may have happened, and repeating it is safe."
   }
 }
 

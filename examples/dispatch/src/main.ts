@@ -12,14 +12,15 @@ const program = Effect.gen(function*() {
     Effect.tap(({ url }) => announce(url, configuration)),
     Effect.andThen(Effect.never)
   )
-  const services = Layer.mergeAll(Host.layerServices, AgentTokens.layer(configuration.tokens)).pipe(
-    Layer.provideMerge(Host.layerForge(configuration)),
-    Layer.provideMerge(LocalForge.layer)
-  )
+  const services = Layer.mergeAll(Host.layerServicesOn(configuration.store), AgentTokens.layer(configuration.tokens))
+    .pipe(
+      Layer.provideMerge(Host.layerForge(configuration)),
+      Layer.provideMerge(LocalForge.layer)
+    )
   return yield* Effect.scoped(host).pipe(Effect.provide(services))
 })
 
-const announce = Effect.fnUntraced(function*(url: string, { forgeUrl, tokens }: Configuration.Configuration) {
+const announce = Effect.fnUntraced(function*(url: string, { forgeUrl, store, tokens }: Configuration.Configuration) {
   const local = yield* LocalForge
   const agent = tokens[0]?.agent ?? "triage"
   // The token is shown only when it is the one that everybody knows.
@@ -28,6 +29,7 @@ const announce = Effect.fnUntraced(function*(url: string, { forgeUrl, tokens }: 
     [
       `Dispatch listens on ${url}`,
       `Forge: ${Option.getOrElse(forgeUrl, () => `${local.url} (bundled, real GitHub payloads)`)}`,
+      `Store: ${store._tag === "Memory" ? "memory" : store.place}`,
       `Agents: ${tokens.map((entry) => entry.agent).join(", ")}`,
       "",
       "Try a heartbeat:",
@@ -42,7 +44,8 @@ program.pipe(
   Effect.catchTags({
     ConfigurationRefused: (error) => refuse(error.message),
     ConfigError: (error) => refuse(error.message),
-    PortUnavailable: (error) => refuse(error.message)
+    PortUnavailable: (error) => refuse(error.message),
+    StoreUnavailable: (error) => refuse(error.message)
   }),
   NodeRuntime.runMain({
     // Being told to stop is no failure.
