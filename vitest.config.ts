@@ -5,6 +5,12 @@ import { defineConfig } from "vitest/config"
 
 const root = import.meta.dirname
 
+/** The set-up of a project whose tests talk to real servers. */
+const servers = (folder: string, name: string): Array<string> => {
+  const file = join(root, folder, name, "test/globalSetup.ts")
+  return existsSync(file) ? [file] : []
+}
+
 const projectsIn = (folder: string) =>
   readdirSync(join(root, folder))
     .filter((name) => existsSync(join(root, folder, name, "package.json")))
@@ -15,7 +21,9 @@ const projectsIn = (folder: string) =>
         name,
         include: ["test/**/*.test.ts"],
         // A project that needs servers starts them itself.
-        globalSetup: existsSync(join(root, folder, name, "test/globalSetup.ts"))
+        globalSetup: servers(folder, name),
+        // Real servers with real clocks, on a machine that may be busy with something else: a second failure is ours.
+        retry: servers(folder, name).length > 0 ? 1 : 0
           ? [join(root, folder, name, "test/globalSetup.ts")]
           : []
       }

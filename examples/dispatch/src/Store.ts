@@ -120,6 +120,6 @@ const kept = (
 /** One line. Where several addresses were tried, `pg` and Node leave the message empty and have a code only. */
 const unavailable = (place: string) => (cause: unknown): StoreUnavailable => {
   const { code, detail, message } = Object(cause) as { code?: unknown; detail?: unknown; message?: unknown }
-  const said = [detail, message, code].find((text) => typeof text === "string" && text !== "")
-  return new StoreUnavailable({ place, reason: String(said ?? "unknown").split("\n", 1).join("").trim() })
+  const said = [detail, message, code].find((text): text is string => typeof text === "string" && text !== "")
+  return new StoreUnavailable({ place, reason: (said ?? "unknown").split("\n", 1).join("").trim() })
 }

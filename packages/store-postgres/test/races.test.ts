@@ -234,6 +234,8 @@ describe("PostgresStore, from many connections", () => {
       > = []
       let settled = 0
       let refused = 0
+      let frozen: string | undefined
+      let firstFence: number | undefined
       const work = (owner: typeof owners[number], name: string) =>
         Effect.gen(function*() {
           let turn = name.length
@@ -245,6 +247,14 @@ describe("PostgresStore, from many connections", () => {
                 for (let row = checkpoint.position; row < steps; row++) {
                   turn = (turn * 48_271 + 11) % 2_147_483_647
                   yield* Effect.sleep(turn % 8 === 0 ? 200 : turn % 15)
+                  // Chance may spare every owner: the first one waits until another has taken its run.
+                  while (frozen === undefined || frozen === lease.runId && lease.fence === firstFence) {
+                    frozen ??= lease.runId
+                    firstFence ??= lease.fence
+                    const { attempts } = yield* owner.checkpoints.load(lease.runId)
+                    if (attempts.length > checkpoint.attempts.length) break
+                    yield* Effect.sleep(20)
+                  }
                   const text = `${name} ${lease.fence} ${row}`
                   yield* owner.checkpoints.save(lease, append(row, [text], { ttl: short }))
                   accepted.push({ runId: lease.runId, row, text, fence: lease.fence })
