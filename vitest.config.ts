@@ -24,8 +24,6 @@ const projectsIn = (folder: string) =>
         globalSetup: servers(folder, name),
         // Real servers with real clocks, on a machine that may be busy with something else: a second failure is ours.
         retry: servers(folder, name).length > 0 ? 1 : 0
-          ? [join(root, folder, name, "test/globalSetup.ts")]
-          : []
       }
     }))
 
