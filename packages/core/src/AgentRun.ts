@@ -127,7 +127,8 @@ export const AgentRun = Schema.Struct({
   touchedIssueUrls: Schema.Array(Schema.String),
   steps: Schema.Array(StepOutcome),
   attempts: Schema.Array(Attempt),
-  idempotency: Schema.optionalKey(Idempotency)
+  idempotency: Schema.optionalKey(Idempotency),
+  result: Schema.optionalKey(Schema.Json)
 })
 
 /**
@@ -136,7 +137,8 @@ export const AgentRun = Schema.Struct({
  * **Details**
  *
  * `status` is `error` when the run had a critical failure, else `warning` when
- * it had a warning, else `ok`; `cancelled` when somebody cancelled it.
+ * it had a warning, else `ok`; `cancelled` when somebody cancelled it. `result`
+ * is what an agent answered, encoded by its schema.
  *
  * @category models
  * @since 0.1.0

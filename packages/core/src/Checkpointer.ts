@@ -151,6 +151,8 @@ export interface EndOptions {
   /** Values, as in `Step.warn`. A run with warnings ends as `warning`. */
   readonly warnings?: ReadonlyArray<unknown> | undefined
   readonly touchedIssueUrls?: ReadonlyArray<string> | undefined
+  /** What the run answered. Kept with the record. */
+  readonly result?: Json | undefined
 }
 
 /**
@@ -210,6 +212,12 @@ export interface Checkpointer<in out M> {
 
   /** Ends the run as `cancelled`. */
   readonly cancel: (options?: EndOptions) => Effect.Effect<AgentRun, WriteError>
+
+  /**
+   * Hands the run over: writes the newest state, keeps the checkpoint and ends the lease, so that somebody continues at
+   * once. `reason` goes into the attempt. Never fails: when the store does not answer, the lease ends by itself.
+   */
+  readonly release: (reason: string) => Effect.Effect<void>
 
   /** Fails when the owner has to stop. After a cancellation the run is still ours: `cancel` it. */
   readonly stopped: Effect.Effect<never, Stopped>

@@ -128,8 +128,8 @@ const originOf = ({ checkpoint, idempotency }: Resumed): Origin => ({
 const endings = <E>(origin: Origin, write: (run: AgentRun) => Effect.Effect<void, E>) => {
   const end = (options: EndOptions = {}, failure?: { readonly error: unknown }, cancelled = false) =>
     Effect.flatMap(now, (finishedAt) => {
-      const { summary, touchedIssueUrls = [], warnings = [] } = options
-      const run = compose({ ...origin, finishedAt, cancelled, failure, summary, warnings, touchedIssueUrls })
+      const { result, summary, touchedIssueUrls = [], warnings = [] } = options
+      const run = compose({ ...origin, finishedAt, cancelled, failure, summary, warnings, touchedIssueUrls, result })
       return Effect.as(write(run), run)
     })
   return {
@@ -147,6 +147,7 @@ const detached = <M>(origin: Origin): Checkpointer<M> => ({
   save: () => Effect.void,
   flush: Effect.succeed({ position: 0, cancelRequested: false }),
   ...endings(origin, () => Effect.void),
+  release: () => Effect.void,
   stopped: Effect.never,
   guard: (effect) => effect
 })
@@ -212,15 +213,17 @@ const attach = Effect.fnUntraced(function*<M>(
       )
     }))
 
-  yield* Effect.addFinalizer((exit) =>
-    Effect.suspend(() => {
+  const release = (reason: string): Effect.Effect<void> =>
+    Effect.uninterruptible(Effect.suspend(() => {
       if (saver.failure !== undefined) return Effect.void
-      const reason = Exit.isSuccess(exit) ? "closed" : Exit.hasInterrupts(exit) ? "interrupted" : "failed"
       return Effect.ignore(saver.flush(hub.storeMillis)).pipe(
         Effect.andThen(Effect.sync(() => saver.end(saver.lost()))),
         Effect.andThen(Effect.ignore(hub.store.release(lease, reason)))
       )
-    })
+    }))
+
+  yield* Effect.addFinalizer((exit) =>
+    release(Exit.isSuccess(exit) ? "closed" : Exit.hasInterrupts(exit) ? "interrupted" : "failed")
   )
 
   return {
@@ -239,6 +242,7 @@ const attach = Effect.fnUntraced(function*<M>(
       ),
     flush: saver.flush(),
     ...endings(origin, write),
+    release,
     stopped: saver.stopping,
     guard: (effect) => Effect.raceFirst(effect, saver.stopping)
   }

@@ -3,6 +3,7 @@ import * as Cause from "effect/Cause"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
+import type { Json } from "effect/Schema"
 import { type AgentRun, type Attempt, type Idempotency, isSettled, type RunMeta } from "../../AgentRun.ts"
 import type { CheckpointStore } from "../../CheckpointStore.ts"
 import type { Diagnostic } from "../../Diagnostic.ts"
@@ -24,13 +25,14 @@ export interface Ending {
   /** A value, or the cause of a fiber. */
   readonly failure: { readonly error: unknown } | undefined
   readonly touchedIssueUrls: ReadonlyArray<string>
+  readonly result: Json | undefined
 }
 
 const diagnose = (severity: Diagnostic["severity"], values: ReadonlyArray<unknown>, at: DateTime.Utc) =>
   values.map((value) => recorded(fromValue(severity, undefined, value, at)))
 
 export const compose = (ending: Ending): AgentRun => {
-  const { attempts, failure, idempotency } = ending
+  const { attempts, failure, idempotency, result } = ending
   // A wall clock that jumps backwards must not end a run before it began.
   const finishedAt = DateTime.isLessThan(ending.finishedAt, ending.startedAt) ? ending.startedAt : ending.finishedAt
   const warnings = diagnose("warning", ending.warnings, finishedAt)
@@ -56,7 +58,8 @@ export const compose = (ending: Ending): AgentRun => {
     attempts: last === undefined
       ? attempts
       : [...attempts.slice(0, -1), { ...last, endedAt: finishedAt, end: "settled" }],
-    ...(idempotency === undefined ? undefined : { idempotency })
+    ...(idempotency === undefined ? undefined : { idempotency }),
+    ...(result === undefined ? undefined : { result })
   }
 }
 

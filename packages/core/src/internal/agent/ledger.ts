@@ -1,0 +1,73 @@
+/**
+ * What a checkpoint keeps of an agent beside its messages: its notes, the tool
+ * calls whose results are not in the messages yet, and what the record will say.
+ * It travels as the `notes` of the checkpoint.
+ */
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import { CallRecord } from "../../Transcript.ts"
+
+const Warning = Schema.Struct({
+  _tag: Schema.String,
+  message: Schema.String,
+  hint: Schema.optionalKey(Schema.String),
+  url: Schema.optionalKey(Schema.String)
+})
+
+/** A warning as it survives a restart: `Diagnostic` is made of it when the run ends. */
+export interface Warning extends Schema.Schema.Type<typeof Warning> {}
+
+const Ledger = Schema.Struct({
+  everbeat: Schema.Literal(1),
+  notes: Schema.String,
+  /** The agent's folder. */
+  cwd: Schema.optionalKey(Schema.String),
+  calls: Schema.Array(CallRecord),
+  warnings: Schema.Array(Warning),
+  urls: Schema.Array(Schema.String)
+})
+
+export interface Ledger extends Schema.Schema.Type<typeof Ledger> {}
+
+export const empty: Ledger = { everbeat: 1, notes: "", calls: [], warnings: [], urls: [] }
+
+const Stored = Schema.fromJsonString(Ledger)
+const decodeStored = Schema.decodeOption(Stored)
+
+export const encode: (ledger: Ledger) => string = Schema.encodeSync(Stored)
+
+/** Notes that somebody else wrote, with a `Checkpointer`, are just notes. */
+export const decode = (text: string): Ledger =>
+  text === "" ? empty : Option.getOrElse(decodeStored(text), () => ({ ...empty, notes: text }))
+
+/** So much of the notes is kept, in UTF-16 code units: what a resumed agent can be told. */
+const maxNotes = 32 * 1024
+
+/** So many warnings and URLs are kept; more are counted by nobody, as the run goes on. */
+const most = 200
+
+/** Adds a line; when there is too much, the oldest lines go. */
+export const note = (ledger: Ledger, text: string): Ledger => {
+  const notes = ledger.notes === "" ? text : `${ledger.notes}\n${text}`
+  if (notes.length <= maxNotes) return { ...ledger, notes }
+  const tail = notes.slice(notes.length - maxNotes)
+  return { ...ledger, notes: tail.slice(tail.indexOf("\n") + 1) }
+}
+
+export const warn = (ledger: Ledger, warning: Warning): Ledger =>
+  ledger.warnings.length >= most ? ledger : { ...ledger, warnings: [...ledger.warnings, warning] }
+
+export const touch = (ledger: Ledger, url: string): Ledger =>
+  ledger.urls.length >= most || ledger.urls.includes(url) ? ledger : { ...ledger, urls: [...ledger.urls, url] }
+
+/** Replaces the record of a call, or adds it. */
+export const record = (ledger: Ledger, call: CallRecord): Ledger => ({
+  ...ledger,
+  calls: [...ledger.calls.filter(({ id }) => id !== call.id), call]
+})
+
+/** Drops the calls whose results the conversation holds. */
+export const answered = (ledger: Ledger, has: (id: string) => boolean): Ledger => {
+  const calls = ledger.calls.filter(({ id }) => !has(id))
+  return calls.length === ledger.calls.length ? ledger : { ...ledger, calls }
+}
