@@ -13,11 +13,11 @@ import type * as Schema from "effect/Schema"
 import type * as Types from "effect/Types"
 import type { AgentContext } from "./AgentContext.ts"
 import type { AgentStartError, ResumeError } from "./AgentError.ts"
+import type { RunAlreadySettled } from "./AgentError.ts"
 import type { AgentHandle } from "./AgentHandle.ts"
 import type { AgentRun, RunMeta } from "./AgentRun.ts"
 import { AgentSupervisor } from "./AgentSupervisor.ts"
 import type * as Continuation from "./Continuation.ts"
-import type { RunAlreadySettled } from "./AgentError.ts"
 import * as internal from "./internal/agent/definition.ts"
 import type { MessageCodec } from "./MessageCodec.ts"
 import type { RunId } from "./RunId.ts"
@@ -105,7 +105,7 @@ export interface WorkspacePolicy {
  * @category models
  * @since 0.1.0
  */
-export interface Options<in out M, in out A, out E, out R> {
+export interface Options<in out M, in out A, in out E, out R> {
   /** Schema of one message, or a codec with a version, compression, encryption. */
   readonly message: Schema.Codec<M, unknown> | MessageCodec<M>
   /** Schema of what the agent answers. Without one it answers nothing. */
@@ -149,7 +149,7 @@ export interface Options<in out M, in out A, out E, out R> {
   /** What tool calls and results are, so that a resumed conversation has no call without an answer. */
   readonly transcript?: Transcript.Adapter<M> | undefined
   /** What a resumed agent is told. */
-  readonly continuation?: Continuation.Policy | undefined
+  readonly continuation?: Continuation.Options<M> | undefined
 }
 
 /**
@@ -213,7 +213,7 @@ export interface StartOptions extends
    * it has ended.
    */
   readonly key?: string | undefined
-  /** The agent's folder. Without one its files are not kept. */
+  /** The agent's folder. Absent: the one that the workspace was made with. */
   readonly cwd?: string | undefined
 }
 

@@ -12,8 +12,9 @@ import type { AgentEndError, AgentStartError } from "./AgentError.ts"
 import type { AgentHandle } from "./AgentHandle.ts"
 import type { RunMeta } from "./AgentRun.ts"
 import type { SaveError, WriteError } from "./Checkpointer.ts"
+import type { Continuation } from "./Continuation.ts"
 import type { RunId } from "./RunId.ts"
-import type { CallRecord, Repaired } from "./Transcript.ts"
+import type { Answer, CallRecord } from "./Transcript.ts"
 import type { Restored } from "./Workspace.ts"
 import type { WorkspaceError } from "./WorkspaceError.ts"
 import type { WorkspaceSnapshot } from "./WorkspaceSnapshot.ts"
@@ -110,7 +111,7 @@ export interface Resumption<out M> {
   /** The conversation. No tool call in it is without an answer, where the agent has a transcript adapter. */
   readonly messages: ReadonlyArray<M>
   /** The calls that were answered on resume, and how. */
-  readonly repaired: ReadonlyArray<Repaired>
+  readonly repaired: ReadonlyArray<Answer>
   readonly calls: ReadonlyArray<CallRecord>
   readonly iteration: number
   readonly phase: string
@@ -118,8 +119,11 @@ export interface Resumption<out M> {
   readonly notes: string
   /** Where the files are. Absent when none were kept. */
   readonly workspace: Restored | undefined
-  /** What to tell the agent: composed by `Continuation`. */
-  readonly prompt: string
+  /**
+   * What to begin with: its `messages`, then its `original` and its `prompt` as the user's, where there are any. The
+   * agent's `continuation` options say what is in them.
+   */
+  readonly continuation: Continuation<M>
 }
 
 /**
@@ -129,8 +133,8 @@ export interface Resumption<out M> {
  * @since 0.1.0
  */
 export interface AgentWorkspace {
-  /** The agent's folder. After a resume it may be another one than before. */
-  readonly cwd: string
+  /** The agent's folder: after a resume it may be another one. Absent: the one that the workspace was made with. */
+  readonly cwd: string | undefined
   /** Keeps the files now. Answers `undefined` when none was taken. */
   readonly snapshot: Effect.Effect<WorkspaceSnapshot | undefined, WorkspaceError>
 }
@@ -163,7 +167,7 @@ export interface AgentContext<in out M> {
   /** Absent in the first attempt. */
   readonly resume: Resumption<M> | undefined
   readonly checkpoint: AgentCheckpoint<M>
-  /** Absent without a `Workspace` service, and for a run without a folder. */
+  /** Absent without a `Workspace` service. */
   readonly workspace: AgentWorkspace | undefined
   /** Records a warning: the run ends as `warning` at best. */
   readonly warn: (warning: unknown) => Effect.Effect<void>

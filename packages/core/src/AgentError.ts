@@ -39,14 +39,12 @@ export class RunInterrupted
  * @category errors
  * @since 0.1.0
  */
-export class RunExhausted
-  extends Schema.TaggedError<RunExhausted>("@everbeat/core/RunExhausted")("RunExhausted", {
-    runId: RunId,
-    attempts: Schema.Int,
-    /** Why the last attempt ended. */
-    reason: Schema.String
-  })
-{
+export class RunExhausted extends Schema.TaggedError<RunExhausted>("@everbeat/core/RunExhausted")("RunExhausted", {
+  runId: RunId,
+  attempts: Schema.Int,
+  /** Why the last attempt ended. */
+  reason: Schema.String
+}) {
   override get message(): string {
     return `Run ${this.runId} is exhausted after ${this.attempts} attempts; the last one ended by ${this.reason}.`
   }

@@ -32,7 +32,7 @@ export interface Definition<in out M, out A, out E, out R> {
   readonly snapshotEvery: number
   readonly snapshotAfterMutationMillis: number
   readonly transcript: Transcript.Adapter<M> | undefined
-  readonly continuation: Continuation.Policy | undefined
+  readonly continuation: Continuation.Options<M> | undefined
 }
 
 class Compiled<M, A, E, R> {

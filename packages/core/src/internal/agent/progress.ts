@@ -5,11 +5,15 @@ import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import type { AgentCheckpoint, RememberedCall, ToolCall, Update } from "../../AgentContext.ts"
 import type { Checkpointer, SaveError, State, Update as Saved, WriteError } from "../../Checkpointer.ts"
+import { LeaseLost } from "../../PassError.ts"
 import type { CallRecord } from "../../Transcript.ts"
 import { offence } from "../checkpointer/plain.ts"
-import { clip, valuesOf } from "../diagnose.ts"
+import { valuesOf } from "../diagnose.ts"
 import type { Definition } from "./definition.ts"
 import * as Ledger from "./ledger.ts"
+import { warningOf } from "./warning.ts"
+
+type Policy<M> = Pick<Definition<M, unknown, unknown, never>, "every" | "onMutation" | "onStoreFailure" | "transcript">
 
 /** What the files of a run are told. */
 export interface Listener {
@@ -32,13 +36,15 @@ export class Progress<M> {
   /** The iteration that was handed to the saver last. */
   private persisted: number
   private listener: Listener | undefined
+  /** After the attempt has ended, what it left behind changes nothing any more. */
+  closed = false
   readonly checkpointer: Checkpointer<M>
-  private readonly definition: Definition<M, never, never, never>
+  private readonly definition: Policy<M>
   private readonly now: () => number
 
   constructor(
     checkpointer: Checkpointer<M>,
-    definition: Definition<M, never, never, never>,
+    definition: Policy<M>,
     state: State<M>,
     ledger: Ledger.Ledger,
     now: () => number
@@ -66,12 +72,22 @@ export class Progress<M> {
 
   get context(): AgentCheckpoint<M> {
     return {
-      save: this.save,
-      note: (text) => Effect.andThen(Effect.sync(() => this.change(Ledger.note(this.ledger, text))), this.persist),
-      flush: this.flush,
-      tool: this.tool,
-      phase: this.runPhase
+      save: (update) => this.open(() => this.save(update)),
+      note: (text) =>
+        this.open(() => {
+          this.change(Ledger.note(this.ledger, text))
+          return this.persist
+        }),
+      flush: this.open(() => this.flush),
+      tool: (call, effect) => this.open(() => this.tool(call, effect)),
+      phase: (name, effect) => this.open(() => this.runPhase(name, effect))
     }
+  }
+
+  private open<A, E, R>(use: () => Effect.Effect<A, E, R>): Effect.Effect<A, E | LeaseLost, R> {
+    return Effect.suspend((): Effect.Effect<A, E | LeaseLost, R> =>
+      this.closed ? Effect.fail(new LeaseLost({ runId: this.checkpointer.runId })) : use()
+    )
   }
 
   /** Hands the newest state to the saver. What cannot be encoded is dropped; the state before it stays. */
@@ -120,7 +136,9 @@ export class Progress<M> {
       const saved = phaseChanged ? this.barrier : due ? this.persist : Effect.void
       const told = phaseChanged
         ? this.listener?.onPhase
-        : advanced ? this.listener?.onIteration(iteration) : undefined
+        : advanced
+        ? this.listener?.onIteration(iteration)
+        : undefined
       return told === undefined ? saved : Effect.andThen(saved, told)
     })
 
@@ -168,10 +186,14 @@ export class Progress<M> {
         restore(record({ status: "started" })).pipe(
           Effect.andThen(restore(effect)),
           Effect.onExit((exit) => {
+            if (this.closed) return Effect.void
             // Whether an interrupted call took effect is not known: it stays as started.
             if (Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause)) return Effect.void
             if (Exit.isFailure(exit)) return record({ status: "failed", detail: describe(exit.cause) })
-            return Effect.flatMap(this.encodeResult(call, exit.value), (result) => record({ status: "done", ...result }))
+            return Effect.flatMap(
+              this.encodeResult(call, exit.value),
+              (result) => record({ status: "done", ...result })
+            )
           }),
           Effect.tap(() => (mutates ? this.listener?.onMutation ?? Effect.void : Effect.void))
         )
@@ -209,8 +231,4 @@ export class Progress<M> {
   }
 }
 
-const describe = (cause: Cause.Cause<unknown>): string => {
-  const [first] = valuesOf(cause)
-  const message = first instanceof Error ? first.message : typeof first === "string" ? first : JSON.stringify(first)
-  return clip(message ?? "it failed", 1024)
-}
+const describe = (cause: Cause.Cause<unknown>): string => warningOf(valuesOf(cause)[0] ?? "it failed").message

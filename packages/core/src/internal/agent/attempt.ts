@@ -1,0 +1,305 @@
+/** One attempt at a run: runs the agent, and sees to it that every way to end leaves the right thing behind. */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import type { AgentContext } from "../../AgentContext.ts"
+import type { AgentRun } from "../../AgentRun.ts"
+import type { EndOptions, WriteError } from "../../Checkpointer.ts"
+import { ResultRefused } from "../../Fault.ts"
+import type { MessageUnreadable } from "../../MessageCodec.ts"
+import { PassCancelled } from "../../PassError.ts"
+import type { StoreError } from "../../StoreError.ts"
+import type { SnapshotReason, SnapshotUnreadable } from "../../WorkspaceSnapshot.ts"
+import type { Stoppable } from "./activeRun.ts"
+import { drive, type Driven } from "./drive.ts"
+import * as Ledger from "./ledger.ts"
+import { type Grant, isResumed, open, type Opened } from "./open.ts"
+import { resumption } from "./resumption.ts"
+import type { Runtime, Task } from "./runtime.ts"
+import { warningOf } from "./warning.ts"
+
+/** How an attempt ended: for good, to be continued here, handed over, taken away, or without a record. */
+export type End<A, E> =
+  | { readonly _tag: "Settled"; readonly run: AgentRun; readonly result: Effect.Effect<A, E | PassCancelled> }
+  | { readonly _tag: "Again"; readonly reason: string }
+  | { readonly _tag: "Released"; readonly reason: string }
+  | { readonly _tag: "Lost" }
+  | { readonly _tag: "NotRecorded"; readonly error: StoreError }
+
+const lost: End<never, never> = { _tag: "Lost" }
+
+/** Bytes of JSON that the result of a run may take in its record. */
+const maxResultLength = 1024 * 1024
+
+export const runAttempt = <M, A, E, R>(
+  runtime: Runtime,
+  task: Task<M, A, E, R>,
+  grant: Grant,
+  onOpen: Effect.Effect<void>
+): Effect.Effect<End<A, E>, MessageUnreadable | StoreError | SnapshotUnreadable> =>
+  Effect.scoped(Effect.gen(function*() {
+    const opened = yield* open(runtime, task, grant)
+    yield* onOpen
+    const attempt = new Attempt(runtime, task, opened)
+    if (opened.cancelled) return yield* attempt.cancelled
+    const resume = isResumed(grant) ? yield* Effect.exit(resumption(task, grant, opened)) : undefined
+    if (resume !== undefined && Exit.isFailure(resume)) return yield* attempt.notRestored(resume.cause)
+    return yield* attempt.run(resume?.value)
+  }))
+
+class Attempt<M, A, E, R> {
+  private readonly children = new Set<Stoppable>()
+  private readonly runtime: Runtime
+  private readonly task: Task<M, A, E, R>
+  private readonly opened: Opened<M>
+
+  constructor(runtime: Runtime, task: Task<M, A, E, R>, opened: Opened<M>) {
+    this.runtime = runtime
+    this.task = task
+    this.opened = opened
+  }
+
+  run(resume: AgentContext<M>["resume"]): Effect.Effect<End<A, E>> {
+    const { context, definition, run } = this.task
+    const { graceMillis, timeoutMillis } = definition
+    const loop = Effect.suspend(() => definition.run(this.context(resume)))
+    const driven = drive(loop, {
+      watch: this.runtime.hub.watch,
+      context,
+      run,
+      timeoutMillis,
+      graceMillis,
+      stopped: this.opened.checkpointer.stopped,
+      onStop: (why) => this.stopChildren(why === "cancelled" ? "cancelled" : "parent")
+    })
+    return Effect.flatMap(driven, (driven) => {
+      this.opened.progress.closed = true
+      return this.finish(driven)
+    })
+  }
+
+  private context(resume: AgentContext<M>["resume"]): AgentContext<M> {
+    const { attempt, checkpointer, files, progress } = this.opened
+    const { definition, meta } = this.task
+    const change = (f: (ledger: Ledger.Ledger) => Ledger.Ledger) =>
+      Effect.sync(() => {
+        if (!progress.closed) progress.change(f(progress.ledger))
+      })
+    return {
+      runId: meta.runId,
+      meta,
+      attempt,
+      maxAttempts: definition.maxAttempts,
+      fence: checkpointer.lease?.fence,
+      resume,
+      checkpoint: progress.context,
+      workspace: files?.context,
+      warn: (warning) => change((ledger) => Ledger.warn(ledger, warningOf(warning))),
+      touch: (url) => change((ledger) => Ledger.touch(ledger, url)),
+      start: (agent, options) =>
+        Effect.map(this.runtime.startChild(meta, agent, options), ({ active, handle }) => {
+          if (active !== undefined) this.children.add(active)
+          return handle
+        })
+    }
+  }
+
+  private finish({ error, exit, why }: Driven<A, E>): Effect.Effect<End<A, E>> {
+    if (why === "lost") return Effect.as(this.endChildren("parent"), lost)
+    if (exit !== undefined && Exit.isSuccess(exit)) return this.succeeded(exit.value)
+    if (exit === undefined) this.warn("StillRunning", "An attempt ignored its interruption and was left behind.")
+    switch (why) {
+      case "cancelled":
+        return this.cancelled
+      case "timeout":
+        return this.again("timeout", "timeout")
+      case "store":
+        return this.released(`store: ${error?.reason ?? "unknown"}`, "shutdown")
+      case "interrupted":
+      case "parent":
+        return this.released(why, "interrupt")
+      case "shutdown":
+        return this.released(why, "shutdown")
+      case undefined:
+        return this.failed(exit === undefined ? Cause.interrupt() : exit.cause)
+    }
+  }
+
+  private succeeded(value: A): Effect.Effect<End<A, E>> {
+    const { result } = this.task.definition
+    if (result === undefined) return this.complete(value, undefined)
+    const encoded = Effect.flatMap(
+      Effect.mapError(Schema.encodeEffect(result)(value), (error) => error.message),
+      (json) =>
+        JSON.stringify(json).length > maxResultLength
+          ? Effect.fail(`it takes more than ${maxResultLength} characters of JSON`)
+          : Effect.succeed(json)
+    )
+    return Effect.matchEffect(encoded, {
+      onFailure: (issue) => this.settleFailed(Cause.fail(new ResultRefused({ issue }))),
+      onSuccess: (json) => this.complete(value, json)
+    })
+  }
+
+  private complete(value: A, result: Schema.Json | undefined): Effect.Effect<End<A, E>> {
+    const { checkpointer, files } = this.opened
+    return Effect.tap(
+      this.settle(
+        Effect.suspend(() => checkpointer.complete({ ...this.ending, ...(result === undefined ? {} : { result }) })),
+        Effect.succeed(value)
+      ),
+      (end) => (end._tag === "Settled" && files !== undefined ? files.prune() : Effect.void)
+    )
+  }
+
+  private failed(cause: Cause.Cause<E>): Effect.Effect<End<A, E>> {
+    const error = Cause.findErrorOption(cause)
+    if (error._tag === "Some") {
+      return this.task.definition.resumeOn(error.value)
+        ? this.again(warningOf(error.value)._tag, "interrupt")
+        : this.settleFailed(cause)
+    }
+    // Interrupted from inside: it did not end, so it goes on.
+    return Cause.hasInterruptsOnly(cause) ? this.again("interrupted", "interrupt") : this.settleFailed(cause)
+  }
+
+  private settleFailed(cause: Cause.Cause<E | ResultRefused>): Effect.Effect<End<A, E>> {
+    return Effect.andThen(
+      this.endChildren("cancelled"),
+      Effect.andThen(
+        this.keepFiles("interrupt"),
+        this.settle(
+          Effect.suspend(() => this.opened.checkpointer.fail(cause, { ...this.ending, summary: undefined })),
+          // A result that its schema refuses is a bug of the agent, not a failure that it declares.
+          Effect.failCause(Cause.map(cause, (error) => error)) as Effect.Effect<never, E>
+        )
+      )
+    )
+  }
+
+  get cancelled(): Effect.Effect<End<A, E>> {
+    const { runId } = this.task.meta
+    return this.endChildren("cancelled").pipe(
+      Effect.andThen(this.keepFiles("interrupt")),
+      Effect.andThen(
+        this.settle(
+          Effect.suspend(() => this.opened.checkpointer.cancel(this.ending)),
+          Effect.fail(new PassCancelled({ runId }))
+        )
+      )
+    )
+  }
+
+  notRestored(cause: Cause.Cause<unknown>): Effect.Effect<End<A, E>> {
+    return Effect.andThen(
+      Effect.logWarning("The files of a run could not be restored", cause),
+      this.handOver("workspace")
+    )
+  }
+
+  /** Stopped, and to be continued here. The lease is held until the pause is over. */
+  private again(reason: string, snapshot: SnapshotReason): Effect.Effect<End<A, E>> {
+    return Effect.andThen(this.keep(snapshot, true), this.handOver(reason))
+  }
+
+  private handOver(reason: string): Effect.Effect<End<A, E>> {
+    const { attempt, checkpointer } = this.opened
+    const { definition, run } = this.task
+    const pause = attempt < definition.maxAttempts ? definition.backoffMillis(attempt) : 0
+    return Effect.andThen(
+      run.sleep(this.runtime.hub.watch, pause),
+      Effect.suspend(() => {
+        if (run.stopping === "cancelled") return this.cancelled
+        const end: End<A, E> = { _tag: run.stopping === undefined ? "Again" : "Released", reason }
+        return Effect.as(checkpointer.release(reason), end)
+      })
+    )
+  }
+
+  /** Stopped, and to be continued by somebody else. */
+  private released(reason: string, snapshot: SnapshotReason): Effect.Effect<End<A, E>> {
+    return Effect.andThen(
+      this.keep(snapshot, false),
+      Effect.as(this.opened.checkpointer.release(reason), { _tag: "Released", reason } as const)
+    )
+  }
+
+  /** Stores the newest state, first what the agent knows, then its files. `patient`: as long as the lease lives. */
+  private keep(snapshot: SnapshotReason, patient: boolean): Effect.Effect<void> {
+    const { checkpointer, progress } = this.opened
+    const said = Effect.ignore(progress.persist)
+    const flushed = patient
+      ? Effect.retry(checkpointer.flush, { while: (error) => error._tag === "StoreError" && !this.isStopping })
+      : checkpointer.flush
+    return this.endChildren("parent").pipe(
+      Effect.andThen(said),
+      Effect.andThen(this.opened.files?.final(snapshot) ?? Effect.void),
+      Effect.andThen(said),
+      Effect.andThen(Effect.ignore(flushed))
+    )
+  }
+
+  /** The run is over, its work is not lost: the last snapshot stays for its time. */
+  private keepFiles(reason: SnapshotReason): Effect.Effect<void> {
+    const { files } = this.opened
+    if (files === undefined) return Effect.void
+    return Effect.map(files.final(reason), (snapshot) => {
+      if (snapshot === undefined || snapshot.summary.files === 0) return
+      const ref = snapshot.refs.find((name) => name.startsWith("refs/heads/"))?.slice("refs/heads/".length)
+      this.warn("WorkspaceKept", `${snapshot.summary.files} changed files are kept in ${ref ?? snapshot.commit}.`)
+    })
+  }
+
+  private settle(
+    write: Effect.Effect<AgentRun, WriteError>,
+    result: Effect.Effect<A, E | PassCancelled>
+  ): Effect.Effect<End<A, E>> {
+    const schedule = Schedule.min([Schedule.exponential("200 millis"), Schedule.spaced("5 seconds")])
+    const insistent = Effect.retry(write, {
+      schedule,
+      while: (error) => error._tag === "StoreError" && error.isRetryable && !this.isStopping
+    })
+    return Effect.matchEffect(insistent, {
+      onFailure: (error): Effect.Effect<End<A, E>> =>
+        error._tag === "StoreError"
+          ? Effect.as(this.opened.checkpointer.release("not recorded"), { _tag: "NotRecorded", error })
+          : Effect.succeed(lost),
+      onSuccess: (run) => Effect.succeed({ _tag: "Settled", run, result })
+    })
+  }
+
+  /** What the record says beside how it ended. */
+  private get ending(): EndOptions {
+    const { attempt, progress: { iteration, ledger } } = this.opened
+    const summary = `${count(iteration, "iteration")} in ${count(attempt, "attempt")}`
+    return { summary, warnings: ledger.warnings, touchedIssueUrls: ledger.urls }
+  }
+
+  private get isStopping(): boolean {
+    return this.task.run.stopping !== undefined
+  }
+
+  private warn(code: string, message: string): void {
+    const { progress } = this.opened
+    progress.change(Ledger.warn(progress.ledger, { _tag: code, message }))
+  }
+
+  private stopChildren(reason: "cancelled" | "parent"): void {
+    for (const child of this.children) child.stop(reason)
+  }
+
+  /** Waits until the runs that this one started have let go: the next attempt continues them. */
+  private endChildren(reason: "cancelled" | "parent"): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.stopChildren(reason)
+      return Effect.forEach(this.children, (child) => child.over, {
+        concurrency: "unbounded",
+        discard: true
+      })
+    })
+  }
+}
+
+const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? "" : "s"}`

@@ -1,0 +1,73 @@
+/** Cancels a run, wherever it is, and those that it started. */
+import * as Effect from "effect/Effect"
+import { RunAlreadySettled } from "../../AgentError.ts"
+import { type AgentRun, isSettled, metaOf } from "../../AgentRun.ts"
+import type { Resumed } from "../../CheckpointStore.ts"
+import type { RunId } from "../../RunId.ts"
+import type { RunStore } from "../../RunStore.ts"
+import type { RunNotFound, StoreError } from "../../StoreError.ts"
+import type { Hub } from "../checkpointer/hub.ts"
+import { compose, settle } from "../checkpointer/settle.ts"
+import type { Stoppable } from "./activeRun.ts"
+import * as Ledger from "./ledger.ts"
+
+type CancelError = RunAlreadySettled | RunNotFound | StoreError
+
+const everyState = ["running", "interrupted", "exhausted"] as const
+
+export const makeCancel = (
+  { owner, store, ttl, watch }: Hub,
+  runs: RunStore["Service"],
+  active: ReadonlyMap<RunId, Stoppable>
+) => {
+  /** Nobody has it: it is recorded without running anything. */
+  const close = ({ checkpoint, idempotency, lease }: Resumed) => {
+    const { attempts, startedAt } = checkpoint
+    const run = compose({
+      meta: metaOf(checkpoint),
+      startedAt,
+      finishedAt: watch.at(),
+      attempts,
+      idempotency,
+      cancelled: true,
+      summary: "cancelled while it was interrupted",
+      warnings: Ledger.decode(checkpoint.notes ?? "").warnings,
+      failure: undefined,
+      touchedIssueUrls: [],
+      result: undefined
+    })
+    return Effect.as(settle(store, runs, lease, run), run)
+  }
+
+  const children = Effect.fnUntraced(function*(parentRunId: RunId) {
+    const found: Array<RunId> = []
+    let cursor: string | undefined
+    do {
+      const page = yield* store.listInterrupted({ parentRunId, status: everyState }, { cursor })
+      found.push(...page.items.map(({ runId }) => runId))
+      cursor = page.next
+    } while (cursor !== undefined)
+    return found
+  })
+
+  const cancel = (runId: RunId): Effect.Effect<AgentRun | undefined, CancelError> =>
+    Effect.gen(function*() {
+      const state = yield* runs.get(runId)
+      if (isSettled(state)) return yield* new RunAlreadySettled({ runId, status: state.status })
+      yield* store.requestCancel(runId)
+      active.get(runId)?.stop("cancelled")
+      yield* Effect.forEach(yield* children(runId), (child) => Effect.ignore(cancel(child)), { discard: true })
+      if (state.status === "running") return undefined
+      return yield* Effect.uninterruptible(
+        Effect.flatMap(store.claim(runId, owner, ttl), close)
+      ).pipe(
+        Effect.catchTags({
+          LeaseHeld: () => Effect.undefined, // its new owner learns of it
+          LeaseLost: () => Effect.undefined, // somebody else closed it
+          RunNotFound: () => Effect.undefined
+        })
+      )
+    })
+
+  return cancel
+}

@@ -1,0 +1,127 @@
+/** The files of one attempt: when they are kept, and what the checkpoint says about them. */
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import type { AgentWorkspace } from "../../AgentContext.ts"
+import type { RunId } from "../../RunId.ts"
+import type { Restored, Workspace } from "../../Workspace.ts"
+import type { WorkspaceError } from "../../WorkspaceError.ts"
+import * as WorkspaceSnapshot from "../../WorkspaceSnapshot.ts"
+import type { Watch } from "../watch.ts"
+
+type Reason = WorkspaceSnapshot.SnapshotReason
+
+export interface FilesSetup {
+  readonly workspace: Workspace["Service"]
+  readonly runId: RunId
+  /** Absent: the folder that the workspace was made with. */
+  readonly cwd: string | undefined
+  readonly watch: Watch
+  /** Every so many iterations. */
+  readonly every: number
+  readonly afterMutationMillis: number
+  /** Iteration at which the attempt starts. */
+  readonly iteration: number
+  /** Puts the text into the checkpoint. */
+  readonly save: (text: string) => Effect.Effect<void>
+  readonly warn: (error: WorkspaceError) => void
+}
+
+export class Files {
+  cwd: string | undefined
+  private newest: WorkspaceSnapshot.WorkspaceSnapshot | undefined
+  private running: Fiber.Fiber<unknown> | undefined
+  private snapshotAt: number
+  private mutationAt = -Infinity
+  private warned = false
+  private readonly setup: FilesSetup
+
+  constructor(setup: FilesSetup) {
+    this.setup = setup
+    this.cwd = setup.cwd
+    this.snapshotAt = setup.iteration
+  }
+
+  /** Puts the files of an earlier attempt in place; from then on the agent's folder is there. */
+  restore({ bundle, snapshot }: WorkspaceSnapshot.Kept): Effect.Effect<Restored, WorkspaceError> {
+    const { workspace } = this.setup
+    return Effect.tap(
+      workspace.restore({ snapshot, bundle, cwd: this.cwd }),
+      (restored) =>
+        Effect.sync(() => {
+          this.cwd = restored.cwd
+          this.newest = snapshot
+        })
+    )
+  }
+
+  get context(): AgentWorkspace {
+    return { cwd: this.cwd, snapshot: this.take("manual") }
+  }
+
+  /** Keeps the files now, and says so in the checkpoint. */
+  take(reason: Reason): Effect.Effect<WorkspaceSnapshot.WorkspaceSnapshot | undefined, WorkspaceError> {
+    const { runId, save, workspace } = this.setup
+    return Effect.suspend(() => workspace.snapshot({ runId, cwd: this.cwd, reason, previous: this.newest })).pipe(
+      Effect.flatMap((taken) => {
+        if (taken._tag === "Skipped") return Effect.undefined
+        this.newest = taken.snapshot
+        if (taken._tag === "Unchanged") return Effect.succeed(taken.snapshot)
+        return Effect.as(save(WorkspaceSnapshot.encode(taken)), taken.snapshot)
+      })
+    )
+  }
+
+  /** At the end of an attempt: what is under way is given up, and everything is kept once more. */
+  final(reason: Reason): Effect.Effect<WorkspaceSnapshot.WorkspaceSnapshot | undefined> {
+    const stop = Effect.suspend(() => this.running === undefined ? Effect.void : Fiber.interrupt(this.running))
+    return Effect.andThen(stop, this.leniently(this.take(reason)))
+  }
+
+  onIteration(iteration: number): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (Math.abs(iteration - this.snapshotAt) < this.setup.every) return Effect.void
+      this.snapshotAt = iteration
+      return this.inBackground("interval")
+    })
+  }
+
+  readonly onMutation: Effect.Effect<void> = Effect.suspend(() => {
+    const now = this.setup.watch.now()
+    if (now - this.mutationAt < this.setup.afterMutationMillis) return Effect.void
+    this.mutationAt = now
+    return this.inBackground("tool")
+  })
+
+  readonly onPhase: Effect.Effect<void> = Effect.suspend(() => this.inBackground("phase"))
+
+  /** Forgets what was kept: the run succeeded. What a failure leaves is found by the next sweep. */
+  prune(): Effect.Effect<void> {
+    const { runId, workspace } = this.setup
+    return Effect.suspend(() => workspace.prune(runId, { cwd: this.cwd })).pipe(
+      Effect.catch((error) => Effect.logWarning("The snapshots of a run that succeeded could not be pruned", error)),
+      Effect.asVoid
+    )
+  }
+
+  /** The agent does not wait for a periodic snapshot; while one is taken no other one starts. */
+  private inBackground(reason: Reason): Effect.Effect<void> {
+    return Effect.withFiber((parent) => {
+      if (this.running !== undefined) return Effect.void
+      const fiber = Effect.runForkWith(parent.context)(this.leniently(this.take(reason)))
+      this.running = fiber
+      fiber.addObserver(() => {
+        this.running = undefined
+      })
+      return Effect.void
+    })
+  }
+
+  /** Reasoning is never lost because of git: what fails here is said once and does not end the run. */
+  private leniently<A>(effect: Effect.Effect<A, WorkspaceError>): Effect.Effect<A | undefined> {
+    return Effect.catch(effect, (error) => {
+      if (!this.warned) this.setup.warn(error)
+      this.warned = true
+      return Effect.as(Effect.logWarning("The files of a run could not be kept", error), undefined)
+    })
+  }
+}

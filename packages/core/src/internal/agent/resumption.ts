@@ -1,0 +1,77 @@
+/** What an attempt takes over from the one before. */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type { Resumption } from "../../AgentContext.ts"
+import type { Granted } from "../../Checkpointer.ts"
+import type { Resumed } from "../../CheckpointStore.ts"
+import * as Continuation from "../../Continuation.ts"
+import { repair } from "../../Transcript.ts"
+import type { Restored } from "../../Workspace.ts"
+import type { WorkspaceError } from "../../WorkspaceError.ts"
+import type { Kept } from "../../WorkspaceSnapshot.ts"
+import * as Ledger from "./ledger.ts"
+import { nothing, type Opened } from "./open.ts"
+import type { Task } from "./runtime.ts"
+import { warningOf } from "./warning.ts"
+
+/** Puts the files back, closes open tool calls and composes what the agent is told. */
+export const resumption = Effect.fnUntraced(function*<M, A, E, R>(
+  { definition, followUp, meta }: Task<M, A, E, R>,
+  { answer: { checkpoint } }: Granted<Resumed>,
+  { checkpointer, files, kept, progress }: Opened<M>
+): Effect.fn.Return<Resumption<M>, WorkspaceError> {
+  const { ledger } = progress
+  const state = checkpointer.resumed ?? nothing
+  const { completedPhases, iteration, phase } = state
+  const restored = files === undefined || kept === undefined ? undefined : yield* files.restore(kept)
+  const adapter = definition.transcript
+  const fit = adapter === undefined ? undefined : repair(adapter, state.messages, ledger.calls)
+  const messages = fit?.messages ?? state.messages
+  const repaired = fit?.repaired ?? []
+  const before = checkpoint.attempts.at(-2)
+  const reason = before?.reason ?? before?.end ?? "expired"
+  const input: Continuation.Input<M> = {
+    prompt: meta.prompt ?? "",
+    attempt: checkpoint.attempts.length,
+    maxAttempts: Math.max(definition.maxAttempts, checkpoint.attempts.length),
+    previous: { reason, endedAt: before?.endedAt },
+    iteration,
+    phase,
+    completedPhases,
+    notes: ledger.notes,
+    workspace: restored === undefined || kept === undefined ? undefined : factsOf(restored, kept),
+    conversation: adapter === undefined ? undefined : { adapter, messages, repaired },
+    followUp
+  }
+  const composed = Continuation.compose(input, definition.continuation)
+  if (Result.isFailure(composed)) {
+    // Refused, because a conversation of that size makes the next timeout likelier: its end will do.
+    progress.change(Ledger.warn(ledger, warningOf(composed.failure)))
+  }
+  const shorter = () => Result.getOrThrow(Continuation.compose(input, { ...definition.continuation, policy: "tail" }))
+  return {
+    reason,
+    endedAt: before?.endedAt,
+    messages,
+    repaired,
+    calls: ledger.calls,
+    iteration,
+    phase,
+    completedPhases,
+    notes: ledger.notes,
+    workspace: restored,
+    continuation: Result.getOrElse(composed, shorter)
+  }
+})
+
+const factsOf = (restored: Restored, { snapshot }: Kept): Continuation.Workspace => ({
+  path: restored.cwd,
+  branch: restored.branch,
+  base: restored.base,
+  commit: snapshot.commit,
+  restored: restored.inPlace ? "in-place" : "fresh",
+  exact: restored.complete,
+  entries: snapshot.summary.entries,
+  files: snapshot.summary.files,
+  skipped: snapshot.skipped
+})

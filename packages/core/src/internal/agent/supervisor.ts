@@ -1,0 +1,232 @@
+/** The supervisor: validates, asks the store, and keeps the runs of this process. */
+import * as Deferred from "effect/Deferred"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Filter from "effect/Filter"
+import * as Option from "effect/Option"
+import * as PubSub from "effect/PubSub"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { Agent, ResumeOptions, StartOptions } from "../../Agent.ts"
+import { type AgentStartError, type ResumeError, RunAlreadySettled, RunExhausted } from "../../AgentError.ts"
+import type { AgentHandle } from "../../AgentHandle.ts"
+import { isAgentName } from "../../AgentName.ts"
+import { type Idempotency, isSettled, metaOf, type RunMeta } from "../../AgentRun.ts"
+import type { AgentEvent, AgentSupervisor } from "../../AgentSupervisor.ts"
+import type { Granted } from "../../Checkpointer.ts"
+import type { CheckpointStore, Resumed } from "../../CheckpointStore.ts"
+import type { MessageUnreadable } from "../../MessageCodec.ts"
+import { EngineStopped } from "../../PassError.ts"
+import * as RunId from "../../RunId.ts"
+import type { RunStore } from "../../RunStore.ts"
+import { OtherDefinition, type StoreError } from "../../StoreError.ts"
+import { Workspace } from "../../Workspace.ts"
+import { boundRuns } from "../boundedStore.ts"
+import { joinHub } from "../checkpointer/hub.ts"
+import { canonicalPayload, fingerprint } from "../fingerprint.ts"
+import { badKey, badName, keyPattern } from "../input.ts"
+import { pickMeta } from "../runMeta.ts"
+import { ActiveRun, type Stoppable } from "./activeRun.ts"
+import { makeCancel } from "./cancel.ts"
+import { definitionOf } from "./definition.ts"
+import { type Grant, isResumed } from "./open.ts"
+import { replayed } from "./replayed.ts"
+import { runToEnd } from "./runner.ts"
+import type { Child, Runtime } from "./runtime.ts"
+
+interface LaunchOptions {
+  readonly cwd?: string | undefined
+  readonly followUp?: string | undefined
+}
+
+export const makeSupervisor = Effect.fnUntraced(function*(
+  store: CheckpointStore["Service"],
+  records: RunStore["Service"],
+  { storeMillis, ttl }: { readonly ttl: Duration.Duration; readonly storeMillis: number }
+): Effect.fn.Return<AgentSupervisor["Service"], never, Scope.Scope> {
+  const hub = yield* joinHub(store, ttl, storeMillis)
+  const runs = boundRuns(records, hub.watch, storeMillis)
+  const active = new Map<RunId.RunId, Stoppable>()
+  const events = yield* PubSub.sliding<AgentEvent>(1024)
+  let stopping = false
+
+  const handleOf = <A, E>(run: ActiveRun<A, E>, origin: AgentHandle<A, E>["origin"]): AgentHandle<A, E> => ({
+    runId: run.runId,
+    origin,
+    result: Effect.flatMap(Deferred.await(run.ended), (ended) => ended.result),
+    record: Effect.flatMap(Deferred.await(run.ended), (ended) => ended.record),
+    interrupt: run.interrupt("interrupted")
+  })
+
+  /** The same run in this process, when it is one of this agent. */
+  const joined = <Name extends string, M, A, E, R>(
+    agent: Agent<Name, M, A, E, R>,
+    runId: RunId.RunId
+  ): Child<A, E> | undefined => {
+    const run = active.get(runId)
+    if (!(run instanceof ActiveRun) || run.definition !== definitionOf(agent)) return undefined
+    // Of this very definition: its channels are those of the agent.
+    return { active: run, handle: handleOf(run as ActiveRun<A, E>, "joined") }
+  }
+
+  /** Runs what the store granted, on a fiber of its own, with the services of the caller. */
+  const launch = Effect.fnUntraced(function*<Name extends string, M, A, E, R>(
+    agent: Agent<Name, M, A, E, R>,
+    meta: RunMeta,
+    idempotency: Idempotency | undefined,
+    grant: Grant,
+    { cwd, followUp }: LaunchOptions
+  ): Effect.fn.Return<Child<A, E>, MessageUnreadable | StoreError, R> {
+    const context = yield* Effect.context<R>()
+    const definition = definitionOf(agent)
+    const run = new ActiveRun<A, E>(meta.runId, definition)
+    const opened = Deferred.makeUnsafe<void, MessageUnreadable | StoreError>()
+    const workspace = Option.getOrUndefined(yield* Effect.serviceOption(Workspace))
+    active.set(meta.runId, run)
+    if (stopping) run.stop("shutdown")
+    const task = { definition, run, meta, idempotency, context, workspace, cwd, followUp }
+    const fiber = Effect.runForkWith(context)(runToEnd(runtime, task, grant, opened))
+    fiber.addObserver(() => {
+      active.delete(meta.runId)
+    })
+    yield* Deferred.await(opened)
+    return { active: run, handle: handleOf(run, isResumed(grant) ? "resumed" : "started") }
+  })
+
+  const begin = Effect.fnUntraced(function*<Name extends string, M, A, E, R>(
+    agent: Agent<Name, M, A, E, R>,
+    { agent: agentName = agent.name, cwd, key, ...who }: StartOptions
+  ): Effect.fn.Return<Child<A, E>, AgentStartError, R> {
+    if (stopping) return yield* new EngineStopped({})
+    if (!isAgentName(agentName)) return yield* badName(agentName)
+    if (key !== undefined && !keyPattern.test(key)) return yield* badKey
+    if (who.payload !== undefined) yield* canonicalPayload(who.payload)
+    const definition = definitionOf(agent)
+    const { name, version: hash } = definition
+    const asked = yield* canonicalPayload({ prompt: who.prompt ?? null, payload: who.payload ?? null })
+    const idempotency = key === undefined ? undefined : { key, fingerprint: `${name}:${yield* fingerprint(asked)}` }
+    const runId = RunId.make(agentName)
+    const meta = pickMeta({ ...who, runId, kind: "agent", agentName, definition: { name, hash } } as RunMeta)
+    const askedAt = hub.watch.now()
+    const { maxAttempts } = definition
+    const answer = yield* hub.store.begin({
+      meta,
+      owner: hub.owner,
+      ttl,
+      maxAttempts,
+      exclusive: false,
+      idempotency,
+      resumes: "same-name"
+    }).pipe(Effect.catchTag("RunExists", Effect.die)) // run ids are made here, at random
+    if (answer._tag === "Replayed") return { active: undefined, handle: replayed(definition, answer.run) }
+    if (answer._tag === "Begun") return yield* launch(agent, meta, idempotency, { answer, askedAt }, { cwd })
+    const { checkpoint, exhausted, lease } = answer
+    if (exhausted && !checkpoint.cancelRequested) { // kept for people: a repeated call is not one of them
+      yield* Effect.ignore(hub.store.release(lease, "exhausted"))
+      const attempts = checkpoint.attempts.length
+      const run = new ActiveRun<A, E>(checkpoint.runId, definition)
+      const error = new RunExhausted({ runId: checkpoint.runId, attempts, reason: "exhausted" })
+      yield* Deferred.succeed(run.ended, { result: Effect.fail(error), record: Effect.fail(error) })
+      return { active: undefined, handle: handleOf(run, "resumed") }
+    }
+    return yield* launch(agent, metaOf(checkpoint), answer.idempotency, { answer, askedAt }, { cwd })
+  })
+
+  /** Uninterruptible: a lease that the store granted must not be lost between its answer and the run. */
+  const beginOrJoin = <Name extends string, M, A, E, R>(agent: Agent<Name, M, A, E, R>, options: StartOptions) =>
+    Effect.uninterruptible(begin(agent, options)).pipe(
+      Effect.catchTag("AgentBusy", (busy) => {
+        const run = joined(agent, busy.runId)
+        return run === undefined ? Effect.fail(busy) : Effect.succeed(run)
+      })
+    )
+
+  const runtime: Runtime = {
+    hub,
+    store,
+    runs,
+    publish: (event) => {
+      PubSub.publishUnsafe(events, event)
+    },
+    startChild: (parent, agent, options) =>
+      beginOrJoin(agent, {
+        agent: parent.agentName,
+        ...options,
+        parentRunId: parent.runId,
+        key: `${parent.runId}/${options.key}`
+      })
+  }
+
+  const adopt = <Name extends string, M, A, E, R>(
+    agent: Agent<Name, M, A, E, R>,
+    granted: Granted<Resumed>,
+    options: LaunchOptions = {}
+  ): Effect.Effect<AgentHandle<A, E>, ResumeError, R> =>
+    Effect.uninterruptible(Effect.gen(function*() {
+      const { checkpoint, idempotency, lease } = granted.answer
+      const { name } = definitionOf(agent)
+      const other = checkpoint.kind !== "agent" || checkpoint.definition.name !== name
+      if (stopping || other) {
+        yield* Effect.ignore(hub.store.release(lease, stopping ? "shutdown" : "other definition"))
+        return yield* stopping
+          ? new EngineStopped({})
+          : new OtherDefinition({ runId: lease.runId, name: checkpoint.definition.name })
+      }
+      const { handle } = yield* launch(agent, metaOf(checkpoint), idempotency, granted, options)
+      return handle
+    }))
+
+  const resume = <Name extends string, M, A, E, R>(
+    agent: Agent<Name, M, A, E, R>,
+    runId: RunId.RunId,
+    { followUp }: ResumeOptions = {}
+  ): Effect.Effect<AgentHandle<A, E>, ResumeError, R> =>
+    Effect.uninterruptible(Effect.gen(function*() {
+      if (stopping) return yield* new EngineStopped({})
+      const here = joined(agent, runId)
+      if (here !== undefined) return here.handle
+      const state = yield* runs.get(runId)
+      const { name } = state.definition
+      // Looked at first: a claim is an attempt.
+      if (state.kind !== "agent" || name !== definitionOf(agent).name) {
+        return yield* new OtherDefinition({ runId, name })
+      }
+      if (isSettled(state)) return yield* new RunAlreadySettled({ runId, status: state.status })
+      const askedAt = hub.watch.now()
+      const answer = yield* hub.store.claim(runId, hub.owner, ttl)
+      return yield* adopt(agent, { answer, askedAt }, { followUp })
+    }))
+
+  const drain = (grace: Duration.Input): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      stopping = true
+      const all = Effect.suspend(() =>
+        Effect.forEach([...active.values()], (run) => run.over, {
+          concurrency: "unbounded",
+          discard: true
+        })
+      )
+      const interrupted = Effect.suspend(() => {
+        for (const run of active.values()) run.stop("shutdown")
+        return all
+      })
+      return Effect.andThen(Effect.timeoutOption(all, grace), interrupted)
+    })
+
+  yield* Effect.addFinalizer(() => Effect.andThen(drain(0), PubSub.shutdown(events)))
+
+  return {
+    owner: hub.owner,
+    start: (agent, options) => Effect.map(beginOrJoin(agent, options), ({ handle }) => handle),
+    resume,
+    adopt,
+    cancel: makeCancel(hub, runs, active),
+    events: Stream.fromPubSub(events),
+    settled: Stream.filterMap(
+      Stream.fromPubSub(events),
+      Filter.make((event) => (event._tag === "RunSettled" ? Result.succeed(event.run) : Result.fail(event)))
+    ),
+    drain
+  }
+})
