@@ -19,11 +19,11 @@ import type { AgentStartError, ResumeError, RunAlreadySettled } from "./AgentErr
 import type { AgentHandle } from "./AgentHandle.ts"
 import type { AgentRun } from "./AgentRun.ts"
 import type { Granted } from "./Checkpointer.ts"
-import { CheckpointStore, type Resumed } from "./CheckpointStore.ts"
+import { CheckpointStore, type ClaimFilter, type Resumed } from "./CheckpointStore.ts"
 import { makeSupervisor } from "./internal/agent/supervisor.ts"
 import type { RunId } from "./RunId.ts"
 import { RunStore } from "./RunStore.ts"
-import type { RunNotFound, StoreError } from "./StoreError.ts"
+import type { LeaseHeld, RunNotFound, StoreError } from "./StoreError.ts"
 
 /**
  * Options of a supervisor.
@@ -82,6 +82,15 @@ export class AgentSupervisor extends Context.Service<AgentSupervisor, {
   /** Names this process in leases and attempts. */
   readonly owner: string
 
+  /** Claims interrupted runs for this process. Each must be adopted, or released, at once. */
+  readonly claimNext: (
+    limit: number,
+    filter?: ClaimFilter
+  ) => Effect.Effect<ReadonlyArray<Granted<Resumed>>, StoreError>
+
+  /** Claims one run for this process. */
+  readonly claim: (runId: RunId) => Effect.Effect<Granted<Resumed>, LeaseHeld | RunNotFound | StoreError>
+
   /** Starts a run. Use it through `Agent.start`. */
   readonly start: <Name extends string, M, A, E, R>(
     agent: Agent<Name, M, A, E, R>,
@@ -95,10 +104,11 @@ export class AgentSupervisor extends Context.Service<AgentSupervisor, {
     options?: ResumeOptions
   ) => Effect.Effect<AgentHandle<A, E>, ResumeError, R>
 
-  /** Continues a run that `claim` or `claimNext` of the store handed to this supervisor's `owner`. */
+  /** Continues a run that `claim` or `claimNext` handed out. */
   readonly adopt: <Name extends string, M, A, E, R>(
     agent: Agent<Name, M, A, E, R>,
-    granted: Granted<Resumed>
+    granted: Granted<Resumed>,
+    options?: ResumeOptions
   ) => Effect.Effect<AgentHandle<A, E>, ResumeError, R>
 
   /** Cancels a run. Use it through `Agent.cancel`. */

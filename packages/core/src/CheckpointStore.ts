@@ -162,6 +162,22 @@ export interface ClaimFilter {
   /** Only runs of these definitions: an unknown one is left for a process that knows it. */
   readonly definitions?: ReadonlyArray<string> | undefined
   readonly kind?: RunMeta["kind"] | undefined
+  /** Only runs without a parent: the others are continued by the run that started them. */
+  readonly roots?: boolean | undefined
+}
+
+/**
+ * How a lease is given back.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ReleaseOptions {
+  /**
+   * Nothing was run under this claim, because its owner cannot read the checkpoint: it does not count as an attempt. Of a
+   * run's first attempt this changes nothing.
+   */
+  readonly unstarted?: boolean | undefined
 }
 
 /**
@@ -242,7 +258,11 @@ export class CheckpointStore extends Context.Service<CheckpointStore, {
    * Ends the lease now and for good, and keeps the checkpoint: another process may
    * continue at once. Later writes and renewals of this lease are `Fenced`.
    */
-  readonly release: (lease: Lease, reason?: string) => Effect.Effect<void, Fenced | Gone | StoreError>
+  readonly release: (
+    lease: Lease,
+    reason?: string,
+    options?: ReleaseOptions
+  ) => Effect.Effect<void, Fenced | Gone | StoreError>
 
   /** Renews many leases in one statement; the answers are in the order of the leases. */
   readonly renew: (

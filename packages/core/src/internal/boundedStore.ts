@@ -37,7 +37,7 @@ export const boundCheckpoints = (
     begin: (input) => bounded("begin", () => store.begin(input)),
     save: (lease, delta) => bounded("save", () => store.save(lease, delta)),
     settle: (lease, run) => bounded("settle", () => store.settle(lease, run)),
-    release: (lease, reason) => bounded("release", () => store.release(lease, reason)),
+    release: (lease, reason, options) => bounded("release", () => store.release(lease, reason, options)),
     renew: (leases, ttl) => bounded("renew", () => store.renew(leases, ttl)),
     load: (runId) => bounded("load", () => store.load(runId))
   }

@@ -63,16 +63,18 @@ export const make = (
     const exhausted = State.isExhausted(head)
     const ended: Attempt["end"] = head.released === undefined ? "expired" : "released"
     const last = head.attempts.at(-1)
+    const closed = last?.end === undefined // else nothing was run since
+      ? {
+        endedAt: DateTime.makeUnsafe(head.leaseUntil),
+        end: ended,
+        ...(head.released === undefined || head.released === "" ? undefined : { reason: head.released })
+      }
+      : undefined
     head.owner = owner
     head.fence++
     head.attempts = [
       ...head.attempts.slice(0, -1),
-      ...(last === undefined ? [] : [{
-        ...last,
-        endedAt: DateTime.makeUnsafe(head.leaseUntil),
-        end: ended,
-        ...(head.released === undefined || head.released === "" ? undefined : { reason: head.released })
-      }]),
+      ...(last === undefined ? [] : [{ ...last, ...closed }]),
       { number: head.attempts.length + 1, owner, fence: head.fence, startedAt: DateTime.makeUnsafe(now) }
     ]
     head.stalled++
@@ -198,6 +200,7 @@ export const make = (
         [...state.heads.values()].filter((head) =>
           State.statusOf(head, now) === "interrupted" &&
           (filter.kind === undefined || head.meta.kind === filter.kind) &&
+          (filter.roots !== true || head.meta.parentRunId === undefined) &&
           (filter.definitions === undefined || filter.definitions.includes(head.meta.definition.name))
         ).toSorted(byLease).slice(0, limit).map((head) => take(head, owner, ttl, now))
       )
@@ -237,8 +240,12 @@ export const make = (
         onSettled(recorded, now)
         return Effect.void
       }),
-    release: (lease, reason) =>
+    release: (lease, reason, options) =>
       guarded(lease, (head, now) => {
+        if (options?.unstarted === true && head.attempts.length > 1) {
+          head.attempts = head.attempts.slice(0, -1)
+          head.stalled--
+        }
         head.leaseUntil = now
         head.released = reason ?? ""
         return Effect.void

@@ -15,7 +15,7 @@ import { isAgentName } from "../../AgentName.ts"
 import { type Idempotency, isSettled, metaOf, type RunMeta } from "../../AgentRun.ts"
 import type { AgentEvent, AgentSupervisor } from "../../AgentSupervisor.ts"
 import type { Granted } from "../../Checkpointer.ts"
-import type { CheckpointStore, Resumed } from "../../CheckpointStore.ts"
+import type { CheckpointStore, ClaimFilter, Resumed } from "../../CheckpointStore.ts"
 import type { MessageUnreadable } from "../../MessageCodec.ts"
 import { EngineStopped } from "../../PassError.ts"
 import * as RunId from "../../RunId.ts"
@@ -123,7 +123,7 @@ export const makeSupervisor = Effect.fnUntraced(function*(
     if (answer._tag === "Begun") return yield* launch(agent, meta, idempotency, { answer, askedAt }, { cwd })
     const { checkpoint, exhausted, lease } = answer
     if (exhausted && !checkpoint.cancelRequested) { // kept for people: a repeated call is not one of them
-      yield* Effect.ignore(hub.store.release(lease, "exhausted"))
+      yield* Effect.ignore(hub.store.release(lease, "exhausted", { unstarted: true }))
       const attempts = checkpoint.attempts.length
       const run = new ActiveRun<A, E>(checkpoint.runId, definition)
       const error = new RunExhausted({ runId: checkpoint.runId, attempts, reason: "exhausted" })
@@ -168,7 +168,9 @@ export const makeSupervisor = Effect.fnUntraced(function*(
       const { name } = definitionOf(agent)
       const other = checkpoint.kind !== "agent" || checkpoint.definition.name !== name
       if (stopping || other) {
-        yield* Effect.ignore(hub.store.release(lease, stopping ? "shutdown" : "other definition"))
+        yield* Effect.ignore(
+          hub.store.release(lease, stopping ? "shutdown" : "other definition", { unstarted: true })
+        )
         return yield* stopping
           ? new EngineStopped({})
           : new OtherDefinition({ runId: lease.runId, name: checkpoint.definition.name })
@@ -176,6 +178,21 @@ export const makeSupervisor = Effect.fnUntraced(function*(
       const { handle } = yield* launch(agent, metaOf(checkpoint), idempotency, granted, options)
       return handle
     }))
+
+  const claim = (runId: RunId.RunId) =>
+    Effect.suspend(() => {
+      const askedAt = hub.watch.now()
+      return Effect.map(hub.store.claim(runId, hub.owner, ttl), (answer) => ({ answer, askedAt }))
+    })
+
+  const claimNext = (limit: number, filter?: ClaimFilter) =>
+    Effect.suspend(() => {
+      const askedAt = hub.watch.now()
+      return Effect.map(
+        hub.store.claimNext(hub.owner, ttl, limit, filter),
+        (answers) => answers.map((answer) => ({ answer, askedAt }))
+      )
+    })
 
   const resume = <Name extends string, M, A, E, R>(
     agent: Agent<Name, M, A, E, R>,
@@ -193,9 +210,7 @@ export const makeSupervisor = Effect.fnUntraced(function*(
         return yield* new OtherDefinition({ runId, name })
       }
       if (isSettled(state)) return yield* new RunAlreadySettled({ runId, status: state.status })
-      const askedAt = hub.watch.now()
-      const answer = yield* hub.store.claim(runId, hub.owner, ttl)
-      return yield* adopt(agent, { answer, askedAt }, { followUp })
+      return yield* adopt(agent, yield* claim(runId), { followUp })
     }))
 
   const drain = (grace: Duration.Input): Effect.Effect<void> =>
@@ -219,6 +234,8 @@ export const makeSupervisor = Effect.fnUntraced(function*(
   return {
     owner: hub.owner,
     start: (agent, options) => Effect.map(beginOrJoin(agent, options), ({ handle }) => handle),
+    claimNext,
+    claim,
     resume,
     adopt,
     cancel: makeCancel(hub, runs, active),

@@ -161,7 +161,7 @@ const continued = <M>(options: Options & Coded<M>, hub: Hub, answer: Resumed, as
     return { packing, history, state }
   }).pipe(
     // Somebody whose version or keys can read it may continue it at once.
-    Effect.tapError((error) => Effect.ignore(hub.store.release(answer.lease, error._tag))),
+    Effect.tapError((error) => Effect.ignore(hub.store.release(answer.lease, error._tag, { unstarted: true }))),
     Effect.flatMap((read) =>
       attach(options, { ...read, hub, lease: answer.lease, askedAt, resumed: true, origin: originOf(answer) })
     )
