@@ -13,11 +13,12 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import { CheckpointStore } from "./CheckpointStore.ts"
+import type { Granted } from "./Checkpointer.ts"
+import { CheckpointStore, type Resumed } from "./CheckpointStore.ts"
 import type { Heartbeat, Pass, RunOptions } from "./Heartbeat.ts"
 import { makeEngine } from "./internal/engine.ts"
 import { makeVolatile } from "./internal/volatileStore.ts"
-import type { RunError, StartError } from "./PassError.ts"
+import type { AdoptError, RunError, StartError } from "./PassError.ts"
 import type { Report } from "./Report.ts"
 import { RunStore } from "./RunStore.ts"
 
@@ -64,6 +65,15 @@ export class HeartbeatEngine extends Context.Service<HeartbeatEngine, {
     heartbeat: Heartbeat<Name, W, E, R>,
     options: RunOptions
   ) => Effect.Effect<Report<W, E>, RunError, R>
+
+  /**
+   * Continues a pass that `claim` or `claimNext` of a store handed out, for `Recovery`. Answers nothing when it had been
+   * cancelled: then it is recorded as that.
+   */
+  readonly adopt: <Name extends string, W, E, R>(
+    heartbeat: Heartbeat<Name, W, E, R>,
+    granted: Granted<Resumed>
+  ) => Effect.Effect<Pass<W, E> | undefined, AdoptError, R>
 
   /**
    * Stops the engine for good: begins nothing new, waits up to `grace` for the

@@ -156,6 +156,14 @@ export type StartError =
   | StoreError
 
 /**
+ * Why an interrupted pass was not continued.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type AdoptError = CheckpointUnreadable | DefinitionChanged | EngineStopped | StoreError
+
+/**
  * Why a pass that was begun has no report here.
  *
  * @category errors

@@ -19,7 +19,7 @@ import { CheckpointStore } from "./CheckpointStore.ts"
 import type * as Heartbeat from "./Heartbeat.ts"
 import type { HeartbeatEngine } from "./HeartbeatEngine.ts"
 import { makeRecovery } from "./internal/recovery.ts"
-import type { CheckpointUnreadable } from "./PassError.ts"
+import type { AdoptError } from "./PassError.ts"
 import type { RunId } from "./RunId.ts"
 import { RunStore } from "./RunStore.ts"
 import type { StoreError } from "./StoreError.ts"
@@ -92,7 +92,7 @@ export class Recovery extends Context.Service<Recovery, {
   readonly resume: (
     runId: RunId,
     options?: Agent.ResumeOptions
-  ) => Effect.Effect<void, CheckpointUnreadable | ResumeError | UnknownDefinition>
+  ) => Effect.Effect<void, AdoptError | ResumeError | UnknownDefinition>
 
   /** Tells which interrupted runs are left alone. At most the first 1,000 are looked at. */
   readonly report: Effect.Effect<RecoveryReport, StoreError>
@@ -102,8 +102,8 @@ type NeedsEngine<Heartbeats> = Heartbeats extends readonly [] ? never : Heartbea
 
 type AgentServices<Agents> = Agents extends ReadonlyArray<infer A> ? Agent.Services<A> : never
 
-type HeartbeatServices<Heartbeats> = Heartbeats extends ReadonlyArray<Heartbeat.Heartbeat<string, unknown, unknown, infer R>>
-  ? R
+type HeartbeatServices<Heartbeats> = Heartbeats extends
+  ReadonlyArray<Heartbeat.Heartbeat<string, unknown, unknown, infer R>> ? R
   : never
 
 /**

@@ -8,11 +8,12 @@ import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import { type AgentName, isAgentName } from "../AgentName.ts"
 import { type AgentRun, type Attempt, type Idempotency, metaOf, type RunMeta } from "../AgentRun.ts"
+import type { Granted as GrantedRun } from "../Checkpointer.ts"
 import type { CheckpointStore, Resumed } from "../CheckpointStore.ts"
 import type { Heartbeat, Pass, RunOptions } from "../Heartbeat.ts"
 import type { HeartbeatEngine } from "../HeartbeatEngine.ts"
 import type { Lease } from "../Lease.ts"
-import { DefinitionChanged, EngineStopped, InvalidInput, PassCancelled, type StartError } from "../PassError.ts"
+import { type AdoptError, DefinitionChanged, EngineStopped, PassCancelled, type StartError } from "../PassError.ts"
 import type { Report } from "../Report.ts"
 import * as RunId from "../RunId.ts"
 import type { RunStore } from "../RunStore.ts"
@@ -20,6 +21,7 @@ import { ActivePass, type PassView } from "./activePass.ts"
 import { boundCheckpoints, boundRuns } from "./boundedStore.ts"
 import { type Definition, definitionOf } from "./definition.ts"
 import { canonicalPayload, fingerprint } from "./fingerprint.ts"
+import { badKey, badName, keyPattern } from "./input.ts"
 import { makeJoin } from "./join.ts"
 import type { LeaseHolding } from "./leaseKeeper.ts"
 import { runPass } from "./pass.ts"
@@ -56,8 +58,6 @@ export interface Granted {
   readonly origin: "executed" | "resumed"
   readonly meters: Meters
 }
-
-const keyPattern = /^[\x21-\x7e]{1,255}$/u
 
 const nothing: Restored = { outcomes: new Map(), results: new Map() }
 
@@ -109,12 +109,11 @@ export const makeEngine = Effect.fnUntraced(function*(
     }))
     if (answer._tag === "Replayed") return settledPass(answer.run, "replayed")
     if (stopping) { // meanwhile: what was granted is handed on
-      yield* Effect.ignore(store.release(answer.lease, "shutdown"))
+      yield* Effect.ignore(store.release(answer.lease, "shutdown", { unstarted: true }))
       return yield* new EngineStopped({})
     }
-    const found = metersOf(definition, meta.agentName)
-    const startedAt = watch.at()
     if (answer._tag === "Begun") {
+      const startedAt = watch.at()
       const { fence } = answer.lease
       return yield* runPass(state, {
         definition,
@@ -128,18 +127,24 @@ export const makeEngine = Effect.fnUntraced(function*(
         position: 0,
         exhaustedAfter: undefined,
         origin: "executed",
-        meters: found
+        meters: metersOf(definition, meta.agentName)
       })
     }
-    const { checkpoint, exhausted, lease } = answer
-    return yield* Effect.gen(function*() {
-      if (checkpoint.cancelRequested) {
-        yield* closeCancelled(answer)
-        if (idempotency !== undefined && idempotency.key === answer.idempotency?.key) {
-          return cancelledPass(checkpoint.runId)
-        }
-        return yield* begin(definition, meta, idempotency)
-      }
+    if (!answer.checkpoint.cancelRequested) return yield* resumePass(definition, answer, askedAt)
+    yield* closeCancelled(answer)
+    if (idempotency !== undefined && idempotency.key === answer.idempotency?.key) {
+      return cancelledPass(answer.lease.runId)
+    }
+    return yield* begin(definition, meta, idempotency)
+  })
+
+  /** Continues a pass whose lease was granted. Whatever goes wrong before it runs: the lease must not stay with us. */
+  const resumePass = (
+    definition: Definition,
+    { checkpoint, exhausted, idempotency, lease }: Resumed,
+    askedAt: number
+  ) =>
+    Effect.gen(function*() {
       // What this version cannot read it does not give up either: it stays for one that can.
       const recorded = yield* takeOver(definition, checkpoint, exhausted)
       return yield* runPass(state, {
@@ -148,19 +153,17 @@ export const makeEngine = Effect.fnUntraced(function*(
         lease,
         askedAt,
         attempts: checkpoint.attempts,
-        idempotency: answer.idempotency,
+        idempotency,
         startedAt: checkpoint.startedAt,
         recorded,
         position: checkpoint.position,
         exhaustedAfter: exhausted ? checkpoint.attempts.length - 1 : undefined,
         origin: "resumed",
-        meters: found
+        meters: metersOf(definition, checkpoint.agentName)
       })
     }).pipe(
-      // Whatever went wrong before the pass ran: the lease must not stay with us.
-      Effect.onError(() => Effect.ignore(store.release(lease, "not continued")))
+      Effect.onError(() => Effect.ignore(store.release(lease, "not continued", { unstarted: true })))
     )
-  })
 
   /** Somebody cancelled an interrupted pass: it is recorded as that, without running anything. */
   const closeCancelled = ({ checkpoint, idempotency, lease }: Resumed) => {
@@ -245,6 +248,24 @@ export const makeEngine = Effect.fnUntraced(function*(
       >
     })
 
+  const adopt = <Name extends string, W, E, R>(
+    heartbeat: Heartbeat<Name, W, E, R>,
+    { answer, askedAt }: GrantedRun<Resumed>
+  ): Effect.Effect<Pass<W, E> | undefined, AdoptError, R> =>
+    Effect.uninterruptible(Effect.gen(function*() {
+      const { checkpoint, lease } = answer
+      const definition = definitionOf(heartbeat)
+      const { hash, name } = checkpoint.definition
+      const other = checkpoint.kind !== "heartbeat" || name !== definition.name ||
+        (definition.onDefinitionChange === "fail" && hash !== definition.hash)
+      if (checkpoint.cancelRequested) return yield* Effect.asVoid(closeCancelled(answer))
+      if (stopping || other) {
+        yield* Effect.ignore(store.release(lease, "not continued", { unstarted: true }))
+        return yield* stopping ? new EngineStopped({}) : new DefinitionChanged({ runId: lease.runId, name })
+      }
+      return yield* resumePass(definition, answer, askedAt)
+    })) as Effect.Effect<Pass<W, E> | undefined, AdoptError, R> // the channels of the definition, as in `start`
+
   const drain = (grace: Duration.Input): Effect.Effect<void> =>
     Effect.suspend(() => {
       stopping = true
@@ -269,7 +290,7 @@ export const makeEngine = Effect.fnUntraced(function*(
     })
 
   yield* Effect.addFinalizer(() => drain(Duration.zero))
-  return { owner, start, run, drain }
+  return { owner, start, run, adopt, drain }
 })
 
 const cancelledPass = (runId: RunId.RunId): ActivePass => {
@@ -285,12 +306,3 @@ const settledPass = (run: AgentRun, origin: "joined" | "replayed"): ActivePass =
   pass.end(Exit.succeed(fromRun(run, origin)))
   return pass
 }
-
-const badName = (agent: string): InvalidInput =>
-  new InvalidInput({
-    field: "agent",
-    detail: `${JSON.stringify(agent.slice(0, 64))} is not 1 to 128 letters, digits, '.', '_' or '-', ` +
-      "starting with a letter or a digit"
-  })
-
-const badKey = new InvalidInput({ field: "key", detail: "use 1 to 255 visible ASCII characters" })

@@ -26,7 +26,6 @@ import { boundRuns } from "../boundedStore.ts"
 import { joinHub } from "../checkpointer/hub.ts"
 import { canonicalPayload, fingerprint } from "../fingerprint.ts"
 import { badKey, badName, keyPattern } from "../input.ts"
-import { pickMeta } from "../runMeta.ts"
 import { ActiveRun, type Stoppable } from "./activeRun.ts"
 import { makeCancel } from "./cancel.ts"
 import { definitionOf } from "./definition.ts"
@@ -107,7 +106,7 @@ export const makeSupervisor = Effect.fnUntraced(function*(
     const asked = yield* canonicalPayload({ prompt: who.prompt ?? null, payload: who.payload ?? null })
     const idempotency = key === undefined ? undefined : { key, fingerprint: `${name}:${yield* fingerprint(asked)}` }
     const runId = RunId.make(agentName)
-    const meta = pickMeta({ ...who, runId, kind: "agent", agentName, definition: { name, hash } } as RunMeta)
+    const meta = metaOf({ ...who, runId, kind: "agent", agentName, definition: { name, hash } } as RunMeta)
     const askedAt = hub.watch.now()
     const { maxAttempts } = definition
     const answer = yield* hub.store.begin({
