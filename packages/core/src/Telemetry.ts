@@ -7,6 +7,7 @@
  * | `everbeat_runs_total` | counter | `agent`, `status` |
  * | `everbeat_run_duration_seconds` | histogram | `agent` |
  * | `everbeat_runs_in_progress` | gauge | `agent` |
+ * | `everbeat_attempts_stopped_total` | counter | `agent`, `reason` |
  * | `everbeat_last_run_timestamp_seconds` | gauge | `agent`, `status` |
  * | `everbeat_run_warnings_total` | counter | `agent`, `code` |
  * | `everbeat_steps_total` | counter | `agent`, `step`, `status` |
@@ -17,12 +18,15 @@
  *
  * | span | attributes |
  * | --- | --- |
- * | `everbeat.run` | `everbeat.agent.name`, `everbeat.run.id`, `everbeat.run.attempt`, `everbeat.heartbeat.name`, `everbeat.run.status` |
+ * | `everbeat.run` | `everbeat.agent.name`, `everbeat.run.id`, `everbeat.run.attempt`, `everbeat.heartbeat.name` or `everbeat.agent.definition`, `everbeat.run.status` |
  * | `everbeat.step` | `everbeat.agent.name`, `everbeat.run.id`, `everbeat.step.name` |
  *
  * `result` of a save is `ok`, `failed` (the store failed; what was to be saved
  * stays pending) or `lost` (the run belongs to another owner). The record of a
  * run is not a checkpoint: a fast pass saves none.
+ *
+ * `reason` of a stopped attempt is `timeout`, `shutdown`, `interrupted`, `lost`, `store`,
+ * `workspace`, or the tag of an error that another attempt may mend.
  *
  * Logs inside a step carry `everbeat.agent.name`, `everbeat.run.id` and
  * `everbeat.step.name`. A span has status error only when the pass, or the
@@ -42,6 +46,7 @@ import * as Metric from "effect/Metric"
 export const names = {
   run: "everbeat.run",
   step: "everbeat.step",
+  agent: "everbeat.agent.definition",
   agentName: "everbeat.agent.name",
   attempt: "everbeat.run.attempt",
   heartbeat: "everbeat.heartbeat.name",
@@ -79,6 +84,12 @@ export const metrics = {
     }),
   runsInProgress: (attributes: { readonly agent: string }) =>
     Metric.gauge("everbeat_runs_in_progress", { description: "Runs in flight in this process", attributes }),
+  attempts: (attributes: { readonly agent: string; readonly reason: string }) =>
+    Metric.counter("everbeat_attempts_stopped_total", {
+      description: "Attempts of agents that were stopped before their run had ended",
+      incremental: true,
+      attributes
+    }),
   lastRun: (attributes: { readonly agent: string; readonly status: string }) =>
     Metric.gauge("everbeat_last_run_timestamp_seconds", {
       description: "Unix time of the newest settled run",

@@ -54,7 +54,7 @@ export const drive = <A, E, R>(effect: Effect.Effect<A, E, R>, setup: DriveSetup
     let forget = (): void => {}
     const watcher = Effect.runForkWith(context)(stopped)
     // The services of the loop are those of the context.
-    launch.start(context as Context.Context<never>, effect as Effect.Effect<A, E>)
+    launch.start(context, effect as Effect.Effect<A, E>)
     if (launch.ended) return
     watcher.addObserver((exit) => {
       const found = Exit.findErrorOption(exit)

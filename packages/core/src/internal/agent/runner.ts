@@ -11,6 +11,7 @@ import type { Ended } from "./activeRun.ts"
 import { type End, runAttempt } from "./attempt.ts"
 import { attemptOf, type Grant } from "./open.ts"
 import type { Runtime, Task } from "./runtime.ts"
+import * as Telemetry from "./telemetry.ts"
 
 type Over<A, E> =
   | Exclude<End<A, E>, { readonly _tag: "Again" }>
@@ -29,12 +30,14 @@ export const runToEnd = <M, A, E, R>(
       Effect.as(Effect.logError("A run was let go of", cause), { _tag: "Released", reason: "defect" })
     ),
     Effect.flatMap((over) =>
-      Effect.suspend(() => {
+      Effect.withFiber(({ context }) => {
         publish(runtime, task, over)
-        return Deferred.succeed(task.run.ended, endedOf(task, over))
+        runtime.gauge.change(task.meta.agentName, -1, context)
+        if (over._tag === "Settled") Telemetry.settled(over.run, context)
+        Deferred.doneUnsafe(task.run.ended, Effect.succeed(endedOf(task, over)))
+        return over._tag === "Settled" ? Telemetry.logRun(over.run) : Effect.void
       })
-    ),
-    Effect.asVoid
+    )
   )
 
 const loop = Effect.fnUntraced(function*<M, A, E, R>(
@@ -43,17 +46,23 @@ const loop = Effect.fnUntraced(function*<M, A, E, R>(
   first: Grant,
   opened: Deferred.Deferred<void, MessageUnreadable | StoreError>
 ): Effect.fn.Return<Over<A, E>> {
-  const { meta: { runId }, definition: { name: agent } } = task
+  const { definition: { name: agent }, meta } = task
+  const { agentName, runId } = meta
+  const services = yield* Effect.context<never>()
   let grant = first
+  runtime.gauge.change(agentName, 1, services)
   while (true) {
     const attempt = attemptOf(grant)
+    const onOpen = Effect.asVoid(Deferred.succeed(opened, undefined))
     runtime.publish({ _tag: "AttemptStarted", runId, agent, attempt })
     const end: Over<A, E> | Extract<End<A, E>, { readonly _tag: "Again" }> = yield* Effect.catch(
-      runAttempt(runtime, task, grant, Effect.asVoid(Deferred.succeed(opened, undefined))),
+      Telemetry.traceAttempt(meta, attempt, runAttempt(runtime, task, grant, onOpen)),
       (error) => Effect.as(unreadable(opened, error), { _tag: "Released", reason: error._tag } as const)
     )
-    if (end._tag === "Again" || end._tag === "Released") {
-      runtime.publish({ _tag: "AttemptEnded", runId, agent, attempt, reason: end.reason })
+    if (end._tag !== "Settled") {
+      const reason = end._tag === "Again" || end._tag === "Released" ? end.reason : end._tag
+      Telemetry.attemptEnded(agentName, reason, services)
+      runtime.publish({ _tag: "AttemptEnded", runId, agent, attempt, reason })
     }
     if (end._tag !== "Again") return end
     const next = yield* reclaim(runtime, task, end.reason)

@@ -12,6 +12,7 @@ import type { Workspace } from "../../Workspace.ts"
 import type { Hub } from "../checkpointer/hub.ts"
 import type { ActiveRun, Stoppable } from "./activeRun.ts"
 import type { Definition } from "./definition.ts"
+import type { Gauge } from "./telemetry.ts"
 
 /** What all runs of a supervisor share. */
 export interface Runtime {
@@ -19,6 +20,7 @@ export interface Runtime {
   /** As it was given: the hub's is bounded in time. */
   readonly store: CheckpointStore["Service"]
   readonly runs: RunStore["Service"]
+  readonly gauge: Gauge
   readonly publish: (event: AgentEvent) => void
   /** Starts a run for another one, and tells which it is when it runs here. */
   readonly startChild: <Name extends string, M, A, E, R>(

@@ -33,6 +33,7 @@ import { type Grant, isResumed } from "./open.ts"
 import { replayed } from "./replayed.ts"
 import { runToEnd } from "./runner.ts"
 import type { Child, Runtime } from "./runtime.ts"
+import { Gauge } from "./telemetry.ts"
 
 interface LaunchOptions {
   readonly cwd?: string | undefined
@@ -106,7 +107,7 @@ export const makeSupervisor = Effect.fnUntraced(function*(
     const asked = yield* canonicalPayload({ prompt: who.prompt ?? null, payload: who.payload ?? null })
     const idempotency = key === undefined ? undefined : { key, fingerprint: `${name}:${yield* fingerprint(asked)}` }
     const runId = RunId.make(agentName)
-    const meta = metaOf({ ...who, runId, kind: "agent", agentName, definition: { name, hash } } as RunMeta)
+    const meta = metaOf({ ...who, runId, kind: "agent", agentName, definition: { name, hash } })
     const askedAt = hub.watch.now()
     const { maxAttempts } = definition
     const answer = yield* hub.store.begin({
@@ -145,6 +146,7 @@ export const makeSupervisor = Effect.fnUntraced(function*(
     hub,
     store,
     runs,
+    gauge: new Gauge(),
     publish: (event) => {
       PubSub.publishUnsafe(events, event)
     },
