@@ -4,7 +4,7 @@
 import * as DateTime from "effect/DateTime"
 import type { Input } from "../../Continuation.ts"
 import type { Answer } from "../../Transcript.ts"
-import { body, name } from "./fence.ts"
+import { body, json, name } from "./fence.ts"
 import { limited, type Section } from "./section.ts"
 
 export const interrupted = "An earlier attempt at this task was interrupted."
@@ -72,25 +72,29 @@ export const notesOf = <M>(
   }
 }
 
-const outcome: Record<Answer["how"], string> = {
-  "outcome-known": "finished, result",
-  "outcome-unknown": "outcome unknown",
-  "call-again": "no result; it only reads, call it again if you still need it",
-  "not-executed": "not executed"
+/** The outcome comes first: nothing that a call is made of can stand in its place. */
+const outcomeOf = (answer: Answer): string => {
+  const call = signature(answer)
+  switch (answer.how) {
+    case "outcome-known":
+      return `${answer.isError ? "failed" : "succeeded"}: ${call} returned ${json(answer.text, 384)}`
+    case "outcome-unknown":
+      return `outcome unknown: ${call}`
+    case "call-again":
+      return `no result, only reads, may be called again: ${call}`
+    case "not-executed":
+      return `not executed: ${call}`
+  }
 }
 
 export const signature = ({ input, name: tool }: Pick<Answer, "name" | "input">): string =>
-  input === undefined ? name(tool, 128) : `${name(tool, 128)} ${name(JSON.stringify(input) ?? "", 384)}`
+  input === undefined ? name(tool, 128) : `${name(tool, 128)} ${json(input, 384)}`
 
 /** The calls that had no result: those that may have changed something first. */
 export const callsOf = (repaired: ReadonlyArray<Answer>): Section | undefined => {
   if (repaired.length === 0) return undefined
   const unknown = repaired.filter(({ how }) => how === "outcome-unknown")
-  const lines = [...unknown, ...repaired.filter(({ how }) => how !== "outcome-unknown")].map((answer) => {
-    const result = answer.how === "outcome-known" ? ` ${name(answer.text, 384)}` : ""
-    const failed = answer.how === "outcome-known" && answer.isError ? " (failed)" : ""
-    return `${signature(answer)}: ${outcome[answer.how]}${failed}${result}`
-  })
+  const lines = [...unknown, ...repaired.filter(({ how }) => how !== "outcome-unknown")].map(outcomeOf)
   return {
     heading: "## Tool calls that were open when the earlier attempt ended",
     intro: unknown.length === 0

@@ -13,8 +13,8 @@ import { movedFiles, workspaceOf } from "./workspace.ts"
 export const instruction = `Go on from here.
 - Look at the current state first: the status and the diff of the files, and what else you changed. Where the notes and \
 the files disagree, the files are right.
-- Finish what remains of the original task, all of it. Do not repeat work that is finished, and do not apply a diff that \
-is shown above again.
+- Finish what remains of the original task, all of it. Do not repeat work that is finished, and do not apply a diff \
+whose changes are in place.
 - Repeat a tool call whose outcome is unknown only after you have checked what it did.`
 
 /** Why a conversation is refused. */

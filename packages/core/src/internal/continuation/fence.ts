@@ -5,6 +5,7 @@
  * own, and it stands between two markers with a token that does not occur in it.
  * What a reader does not see, or sees in another order, is spelled out.
  */
+import type { Json } from "effect/Schema"
 import { fnv1a } from "../fnv.ts"
 
 const encoder = new TextEncoder()
@@ -105,6 +106,12 @@ const plain = /^[\w./@+~#%=:,-]+$/
 /** A name on one line: as it is when it is harmless, else in quotes with what is special spelled out. */
 export const name = (text: string, maxBytes: number): string =>
   plain.test(text) && text.length <= maxBytes ? text : `"${fit(text, maxBytes - 2, inName, (note) => note)}"`
+
+const inJson = (char: string): string => hidden.test(char) ? spelled(char) : char
+
+/** A JSON value on one line. */
+export const json = (value: Json, maxBytes: number): string =>
+  fit(JSON.stringify(value), maxBytes, inJson, (note) => note)
 
 /** A token that occurs in none of the texts, the same for the same texts. */
 export const tokenFor = (texts: ReadonlyArray<string>): string => {

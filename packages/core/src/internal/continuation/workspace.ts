@@ -31,8 +31,8 @@ export const workspaceOf = (workspace: Workspace | undefined, patchBytes: number
     intro: [
       restored[workspace.restored],
       isThere(workspace) && !workspace.exact ? inexact : "",
-      diff === undefined || !isThere(workspace) ? "" : "The diff shows what is in place already.",
-      typeof diff === "number" ? `… ${diff} bytes of diff left out: look at it in the workspace.` : ""
+      typeof diff !== "string" ? "" : `The diff shows what ${isThere(workspace) ? "is" : "is not"} in place.`,
+      typeof diff !== "number" ? "" : `… ${diff} bytes of diff left out.`
     ].filter((line) => line !== "").join(" "),
     data: [
       { what: "workspace", body: linesOf(workspace).map((line) => `| ${line}`).join("\n") },
@@ -71,7 +71,7 @@ const linesOf = (workspace: Workspace): ReadonlyArray<string> => {
 
 /** The diff, or how large it is when it is too large. */
 const diffOf = ({ patch = "", skipped }: Workspace, maxBytes: number): string | number | undefined => {
-  const diff = withoutSkipped(patch, skipped)
+  const diff = withoutSkipped(patch, skipped).replace(/\r?\n$/, "")
   if (diff.trim() === "") return undefined
   const bytes = bytesOf(diff)
   // Rendering makes it longer: there is no need to when it is too long already.
