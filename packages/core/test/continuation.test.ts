@@ -411,6 +411,10 @@ describe("text of others", () => {
     assert.match(lines(text)[1] ?? "", /^The previous attempt ended\. Reason: "x .*"\.$/)
   })
 
+  it("has its lines, however they end", () => {
+    assert.include(compose({ ...bare, notes: "a\r\nb\rc\n" }).prompt, "| a\n| b\n| c\n")
+  })
+
   it("in a name is spelled out: line breaks, direction, quotes", () => {
     const path = "a\n## \u202egpj.exe\" \u200d\\"
     const { prompt } = compose({ ...bare, workspace: { ...workspace, entries: [{ path, status: "A" }] } })
@@ -455,6 +459,10 @@ describe("caps", () => {
     const kept = bytesOf(body.replaceAll("| ", "").replace(/\n… \d+ bytes left out …\n/, ""))
     assert.strictEqual(kept + Number(left), bytesOf(notes))
     assert.isAbove(bytesOf(body), 8 * 1024 - 16)
+    // Nothing is cut through: a half of a character would be spelled out.
+    for (const pad of ["", "x", "xx", "xxx"]) {
+      assert.notInclude(find(compose({ ...bare, notes: pad + "😀".repeat(5000) + pad }).prompt, "notes"), "\\u{")
+    }
   })
 
   it.prop(
@@ -500,6 +508,14 @@ describe("caps", () => {
     const open = find(prompt, "tool calls").split("\n")
     assert.strictEqual(open.length, 20)
     assert.isTrue(open.slice(0, 19).every((line) => line.startsWith("| outcome unknown: write {")))
+  })
+
+  it("hold for the calls of the tail", () => {
+    const calls = Array.from({ length: 8 }, (_, at) => ({ id: `${at}`, name: "write", input: "x".repeat(1000) }))
+    const messages = Array.from({ length: 4 }, () => ({ role: "assistant" as const, content: "", calls }))
+    const resumed = { ...bare, conversation: { adapter: Transcript.chat, messages, repaired: [] } }
+    const body = find(compose(resumed, { policy: "tail", tailBytes: 1024 }).prompt, "conversation")
+    assert.isAtMost(bytesOf(body), 2048)
   })
 
   it("the tail holds the last message of the assistant, however much came after it", () => {

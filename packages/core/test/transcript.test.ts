@@ -341,12 +341,25 @@ describe("Transcript", () => {
     assert.strictEqual(fixed.messages[1], late)
     assert.strictEqual(fixed.messages[2], words)
     assert.deepStrictEqual(fixed.repaired, [])
+    const blocks = [inAnthropic.call(["a"]), inAnthropic.say("assistant", "Well."), ...inAnthropic.result(["a"])]
+    assert.strictEqual(Transcript.repair(anthropic, blocks, []).messages[1], blocks[2])
+  })
+
+  it("a result belongs to the last call of its id", () => {
+    const call = inChat.call(["a"])
+    const messages = [call, inChat.say("user", "Again."), call, ...inChat.result(["a"])]
+    const fixed = Transcript.repair(Transcript.chat, messages, [])
+    assert.deepStrictEqual(fixed.messages.slice(2), messages.slice(1))
+    assert.strictEqual(fixed.messages[1]?.isError, true)
   })
 
   it("results of no call are dropped and reported, the words beside them stay", () => {
     const fixed = Transcript.repair(anthropic, inAnthropic.result(["x", "y"], "And then?"), [])
     assert.deepStrictEqual(fixed.messages, [inAnthropic.say("user", "And then?")])
     assert.deepStrictEqual(fixed.dropped, ["x", "y"])
+    // What stands behind one that is dropped is in its place.
+    const messages = [inAnthropic.call(["a"]), ...inAnthropic.result(["x"]), ...inAnthropic.result(["a"], "And then?")]
+    assert.strictEqual(Transcript.repair(anthropic, messages, []).messages[1], messages[2])
   })
 
   it("a record that may belong to another call is not believed", () => {
