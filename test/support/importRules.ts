@@ -8,7 +8,15 @@ const allowed: Record<string, ReadonlyArray<string>> = {
   "store-memory": ["@everbeat/core"],
   "store-postgres": ["@everbeat/core", "pg"],
   "store-redis": ["@everbeat/core", "ioredis"],
-  "workspace-git": ["@everbeat/core", "@effect/platform-node", "@effect/platform-node-shared"]
+  // Paths that are no text, hashes and the home folder are not in the platform services of Effect.
+  "workspace-git": [
+    "@everbeat/core",
+    "@effect/platform-node-shared",
+    "node:buffer",
+    "node:crypto",
+    "node:fs",
+    "node:os"
+  ]
 }
 
 /** What only the conformance kits may import. */

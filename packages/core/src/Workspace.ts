@@ -190,6 +190,8 @@ export interface PruneOptions {
   readonly cwd?: string | undefined
   /** How many of the newest snapshots stay. @default 0 */
   readonly keepLast?: number | undefined
+  /** The newest snapshot of the run: it stays when its worktree is gone and no branch holds what it has. */
+  readonly snapshot?: WorkspaceSnapshot | undefined
 }
 
 /**

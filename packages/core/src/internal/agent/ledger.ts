@@ -23,6 +23,8 @@ const Ledger = Schema.Struct({
   /** The agent's folder. */
   cwd: Schema.optionalKey(Schema.String),
   calls: Schema.Array(CallRecord),
+  /** Every call is recorded before it starts: one without a record never did. */
+  tracked: Schema.optionalKey(Schema.Literal(true)),
   warnings: Schema.Array(Warning),
   urls: Schema.Array(Schema.String)
 })
@@ -60,9 +62,10 @@ export const warn = (ledger: Ledger, warning: Warning): Ledger =>
 export const touch = (ledger: Ledger, url: string): Ledger =>
   ledger.urls.length >= most || ledger.urls.includes(url) ? ledger : { ...ledger, urls: [...ledger.urls, url] }
 
-/** Replaces the record of a call, or adds it. */
-export const record = (ledger: Ledger, call: CallRecord): Ledger => ({
+/** Replaces the record of a call, or adds it. `tracked`: it is durable before the call starts. */
+export const record = (ledger: Ledger, call: CallRecord, tracked: boolean): Ledger => ({
   ...ledger,
+  ...(tracked ? { tracked } : undefined),
   calls: [...ledger.calls.filter(({ id }) => id !== call.id), call]
 })
 
@@ -70,4 +73,18 @@ export const record = (ledger: Ledger, call: CallRecord): Ledger => ({
 export const answered = (ledger: Ledger, has: (id: string) => boolean): Ledger => {
   const calls = ledger.calls.filter(({ id }) => !has(id))
   return calls.length === ledger.calls.length ? ledger : { ...ledger, calls }
+}
+
+/** What is known of the calls of a conversation. Of an agent that does not record them, nothing is known of the others. */
+export const callsOf = (ledger: Ledger, ids: ReadonlyArray<{ readonly id: string; readonly name: string }>) => {
+  if (ledger.tracked === true) return ledger.calls
+  const known = new Set(ledger.calls.map(({ id }) => id))
+  const unknown = ids.filter(({ id }) => !known.has(id)).map(({ id, name }): CallRecord => ({
+    id,
+    name,
+    mutates: true,
+    status: "started",
+    startedAt: 0
+  }))
+  return [...ledger.calls, ...unknown]
 }

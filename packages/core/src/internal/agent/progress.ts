@@ -179,7 +179,7 @@ export class Progress<M> {
       const settle = mutates && onMutation ? this.barrier : Effect.void
       const record = (outcome: Pick<CallRecord, "status" | "result" | "detail">) =>
         Effect.suspend(() => {
-          this.change(Ledger.record(this.ledger, { id, name, mutates, startedAt, ...outcome }))
+          this.change(Ledger.record(this.ledger, { id, name, mutates, startedAt, ...outcome }, onMutation))
           return settle
         })
       return Effect.uninterruptibleMask((restore) =>

@@ -25,7 +25,9 @@ export const resumption = Effect.fnUntraced(function*<M, A, E, R>(
   const { completedPhases, iteration, phase } = state
   const restored = files === undefined || kept === undefined ? undefined : yield* files.restore(kept)
   const adapter = definition.transcript
-  const fit = adapter === undefined ? undefined : repair(adapter, state.messages, ledger.calls)
+  const fit = adapter === undefined
+    ? undefined
+    : repair(adapter, state.messages, Ledger.callsOf(ledger, state.messages.flatMap((_) => adapter.calls(_))))
   const messages = fit?.messages ?? state.messages
   const repaired = fit?.repaired ?? []
   const before = checkpoint.attempts.at(-2)

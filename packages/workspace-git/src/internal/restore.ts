@@ -1,0 +1,226 @@
+import type { Restored, RestoreInput, Workspace } from "@everbeat/core/Workspace"
+import { RestoreNotExact, SnapshotGone, SnapshotTimeout, type WorkspaceError } from "@everbeat/core/WorkspaceError"
+import type { WorkspaceSnapshot } from "@everbeat/core/WorkspaceSnapshot"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { display, pathList, split } from "./bytes.ts"
+import type { Deps } from "./deps.ts"
+import * as Diff from "./diff.ts"
+import * as Durable from "./durable.ts"
+import { hiddenRef, isObjectId, keyOf } from "./names.ts"
+import { transact } from "./publish.ts"
+import { isAtLeast, open, type Repository } from "./repository.ts"
+import * as Snapshot from "./snapshot.ts"
+import { stage } from "./stage.ts"
+import { choose } from "./target.ts"
+
+const has = ({ git }: Deps, { top }: Repository, commit: string) =>
+  Effect.map(
+    git(["cat-file", "-e", `${commit}^{tree}`], { cwd: top, ok: [0, 1, 128], env: { GIT_NO_LAZY_FETCH: "1" } }),
+    ({ code }) => code === 0
+  )
+
+/** Makes the commit of the snapshot present in this clone, and names it so that it stays. */
+const obtain = Effect.fnUntraced(function*(
+  deps: Deps,
+  repository: Repository,
+  { bundle, snapshot }: RestoreInput
+): Effect.fn.Return<void, WorkspaceError> {
+  const { commit } = snapshot
+  const ids = [commit, snapshot.tree, ...(snapshot.base === null ? [] : [snapshot.base])]
+  if (snapshot.kind !== "git" || !ids.every(isObjectId)) {
+    return yield* new SnapshotGone({ commit, detail: "it was not taken with git" })
+  }
+  if (yield* has(deps, repository, commit)) return
+  if (bundle !== undefined) {
+    yield* Durable.unbundle(deps, repository, snapshot, bundle)
+  } else if (snapshot.pushed !== undefined) yield* Durable.fetch(deps, repository, snapshot)
+  if (!(yield* has(deps, repository, commit))) {
+    return yield* new SnapshotGone({
+      commit,
+      detail: "it was pruned, or it was kept on another machine only (durability \"local\")"
+    })
+  }
+})
+
+/** gc removes what no ref names: the commit may be here, but only just. */
+const hold = Effect.fnUntraced(
+  function*(deps: Deps, repository: Repository, { commit, runId, seq }: WorkspaceSnapshot) {
+    const ref = hiddenRef(runId, seq)
+    const { code } = yield* deps.git(["show-ref", "--verify", "-q", ref], { cwd: repository.top, ok: [0, 1, 128] })
+    if (code !== 0) yield* transact(deps, repository, [`create ${ref}\0${commit}\0`])
+  }
+)
+
+/** The worktree that the snapshot was taken of, if it is still one of this repository. */
+const original = Effect.fnUntraced(function*(deps: Deps, repository: Repository, snapshot: WorkspaceSnapshot) {
+  const found = yield* Effect.option(open(deps, snapshot.worktree.path))
+  return found._tag === "Some" && found.value.common === repository.common &&
+      found.value.top === snapshot.worktree.path
+    ? found.value
+    : undefined
+})
+
+/** Puts files on disk that a sparse checkout leaves out: the agent wrote them all the same. */
+const fillSparse = Effect.fnUntraced(function*(deps: Deps, top: string, { base, commit }: WorkspaceSnapshot) {
+  const { git } = deps
+  const sparse = yield* git(["config", "--type=bool", "--default=false", "core.sparseCheckout"], { cwd: top })
+  if (sparse.out.trim() !== "true") return
+  const changed = new Set(yield* Diff.pathsOf(deps, top, base, commit, "d"))
+  const hidden = split((yield* git(["ls-files", "-t", "-z"], { cwd: top })).out)
+    .flatMap((line) => line.startsWith("S ") && changed.has(line.slice(2)) ? [line.slice(2)] : [])
+  if (hidden.length === 0) return
+  const input = pathList(hidden)
+  yield* git(["update-index", "--no-skip-worktree", "-z", "--stdin"], { cwd: top, input })
+  yield* git(["checkout-index", "-f", "-u", "-z", "--stdin"], { cwd: top, input })
+})
+
+const checkExact = Effect.fnUntraced(function*({ git }: Deps, top: string) {
+  const { out } = yield* git(["status", "--porcelain", "-z", "--untracked-files=all"], { cwd: top })
+  const paths = split(out).map((line) => display(line.slice(3)))
+  if (paths.length > 0) return yield* new RestoreNotExact({ path: top, paths })
+})
+
+/** New files that are ignored were in the user's index on purpose: they have to be again, or the next snapshot misses them. */
+const readdIgnored = Effect.fnUntraced(function*(deps: Deps, top: string, { base, commit }: WorkspaceSnapshot) {
+  const { git } = deps
+  const added = yield* Diff.pathsOf(deps, top, base, commit, "A")
+  if (added.length === 0) return
+  const { out } = yield* git(["check-ignore", "-z", "--stdin"], { cwd: top, input: pathList(added), ok: [0, 1] })
+  if (out === "") return
+  yield* git(["add", "-f", "-N", "--pathspec-from-file=-", "--pathspec-file-nul"], {
+    cwd: top,
+    input: pathList(split(out)),
+    env: { GIT_LITERAL_PATHSPECS: "1" }
+  })
+})
+
+const tipOf = ({ git }: Deps, top: string, branch: string) =>
+  Effect.map(
+    git(["rev-parse", "-q", "--verify", `refs/heads/${branch}^{commit}`], { cwd: top, ok: [0, 1, 128] }),
+    ({ code, out }) => code === 0 ? out.trim() : undefined
+  )
+
+const freeBranch = Effect.fnUntraced(function*(deps: Deps, top: string, branch: string) {
+  for (let number = 1; number < 1000; number++) {
+    const name = `${branch}-resume-${number}`
+    if ((yield* tipOf(deps, top, name)) === undefined) return name
+  }
+  return `${branch}-resume`
+})
+
+/** Puts the worktree on the branch of the snapshot, or on a new one where that has moved or is taken. */
+const switchTo = Effect.fnUntraced(function*(deps: Deps, top: string, base: string, branch: string) {
+  const { git } = deps
+  const valid = yield* git(["check-ref-format", `refs/heads/${branch}`], { cwd: top, ok: [0, 1] })
+  if (valid.code !== 0 || branch.startsWith("-")) return null
+  if ((yield* tipOf(deps, top, branch)) === base) {
+    const switched = yield* git(["switch", "-q", "--no-guess", branch], { cwd: top, ok: [0, 128] })
+    if (switched.code === 0) return branch
+  }
+  const name = yield* freeBranch(deps, top, branch)
+  yield* git(["switch", "-q", "-c", name], { cwd: top })
+  return name
+})
+
+/** Before the first commit there is nothing to build on: an empty index, and a branch that is not there yet. */
+const unborn = Effect.fnUntraced(function*(deps: Deps, top: string, branch: string | null) {
+  const name = yield* freeBranch(deps, top, branch ?? "main")
+  yield* deps.git(["symbolic-ref", "HEAD", `refs/heads/${name}`], { cwd: top })
+  yield* deps.git(["read-tree", "--empty"], { cwd: top })
+  return name
+})
+
+const fresh = Effect.fnUntraced(function*(
+  deps: Deps,
+  repository: Repository,
+  { branch, snapshot, target }: RestoreInput
+) {
+  const { git } = deps
+  const { base, commit, worktree } = snapshot
+  // The entry of a worktree that was deleted by hand keeps its branch and its folder's name taken.
+  if (worktree.linked && !(yield* Effect.orElseSucceed(deps.fs.exists(worktree.path), () => false))) {
+    yield* git(["worktree", "prune"], { cwd: repository.top })
+  }
+  const top = yield* choose(deps, repository, snapshot, target)
+  yield* git(["-c", "checkout.workers=8", "worktree", "add", "-q", "--detach", top, commit], { cwd: repository.top })
+  yield* fillSparse(deps, top, snapshot)
+  yield* checkExact(deps, top)
+  let on: string | null = null
+  if (base === null) on = yield* unborn(deps, top, snapshot.branch)
+  else {yield* git(["reset", "-q", "--mixed", ...(isAtLeast(repository, 37) ? ["--no-refresh"] : []), base], {
+      cwd: top
+    })}
+  yield* readdIgnored(deps, top, snapshot)
+  if (base !== null && snapshot.branch !== null && branch !== "detached") {
+    on = yield* switchTo(deps, top, base, snapshot.branch)
+  }
+  const links = yield* git(["ls-files", "-s", "-z"], { cwd: top })
+  const submodules = split(links.out).flatMap((line) =>
+    line.startsWith("160000 ") ? [display(line.slice(line.indexOf("\t") + 1))] : []
+  )
+  return { top, on, submodules }
+})
+
+/** Restores snapshots. */
+export const make = (deps: Deps): Workspace["Service"]["restore"] => {
+  const snapshotOf = Snapshot.make(deps)
+
+  const restoredAt = (snapshot: WorkspaceSnapshot, top: string): Omit<
+    Restored,
+    "inPlace" | "branch" | "submodules"
+  > => ({
+    path: top,
+    cwd: deps.path.join(top, snapshot.worktree.subfolder),
+    base: snapshot.base,
+    complete: snapshot.skippedCount === 0,
+    preRestore: undefined
+  })
+
+  const restore = Effect.fnUntraced(function*(input: RestoreInput): Effect.fn.Return<Restored, WorkspaceError> {
+    const { snapshot } = input
+    // A folder of the repository: the one that was named, the one that the workspace was made with, or the old one.
+    const repository = yield* Effect.catch(
+      open(deps, input.cwd),
+      (error) =>
+        Effect.mapError(input.cwd === undefined ? open(deps, snapshot.worktree.path) : Effect.fail(error), () => error)
+    )
+    yield* obtain(deps, repository, input)
+    yield* hold(deps, repository, snapshot)
+    const here = yield* original(deps, repository, snapshot)
+    let preRestore: WorkspaceSnapshot | undefined
+    if (here !== undefined) {
+      const staged = yield* deps.state.worktree(here).semaphore.withPermits(1)(
+        stage(deps, here, { runId: snapshot.runId })
+      )
+      if (staged.tree === snapshot.tree && input.target === undefined) {
+        const base = staged.head ?? null
+        return {
+          ...restoredAt(snapshot, here.top),
+          base,
+          inPlace: true,
+          branch: staged.branch ?? null,
+          submodules: []
+        }
+      }
+      if (staged.tree !== snapshot.tree) {
+        // It is not touched; that it can be read back later too is worth a try, and not worth a failure.
+        const kept = yield* Effect.option(
+          snapshotOf({ runId: snapshot.runId, cwd: here.top, reason: "pre-restore", previous: snapshot })
+        )
+        preRestore = kept._tag === "Some" && kept.value._tag === "Taken" ? kept.value.snapshot : undefined
+      }
+    }
+    const { on, submodules, top } = yield* fresh(deps, repository, input)
+    deps.state.side(yield* open(deps, top), keyOf(snapshot.runId)).tree = undefined
+    return { ...restoredAt(snapshot, top), inPlace: false, branch: on, preRestore, submodules }
+  })
+
+  return Effect.fn("Workspace.restore")((input) => {
+    const millis = Duration.toMillis(input.deadline ?? "2 minutes")
+    return Effect.timeoutOrElse(restore(input), {
+      duration: millis,
+      orElse: () => Effect.fail(new SnapshotTimeout({ operation: "restore", millis }))
+    })
+  })
+}
