@@ -7,7 +7,7 @@ import { Config, ConfigProvider, Effect, Fiber, Layer } from "effect"
 import type { Pool } from "pg"
 import { countingProxy } from "./support/counter.ts"
 import { freshSchema, hostPool, url } from "./support/database.ts"
-import { append, begun, freshAgent, freshStore, inputOf, recordOf } from "./support/fixtures.ts"
+import { append, begun, freshAgent, freshStore, inputOf, recordOf, whileLocked } from "./support/fixtures.ts"
 
 const failure = <A, E extends { readonly _tag: string }>(effect: Effect.Effect<A, E>) =>
   Effect.map(Effect.flip(effect), (error) => {
@@ -17,23 +17,6 @@ const failure = <A, E extends { readonly _tag: string }>(effect: Effect.Effect<A
 
 const sql = (pool: Pool, text: string, values: Array<unknown> = []) =>
   Effect.promise(() => pool.query<Record<string, unknown>>(text, values))
-
-/** Keeps the rows of a run locked while the effect runs. */
-const whileLocked = <A, E>(pool: Pool, schema: string, runId: string, effect: Effect.Effect<A, E>) =>
-  Effect.acquireUseRelease(
-    Effect.promise(async () => {
-      const client = await pool.connect()
-      await client.query("begin")
-      await client.query(`select 1 from "${schema}".run where run_id = $1 for update`, [runId])
-      return client
-    }),
-    () => effect,
-    (client) =>
-      Effect.promise(async () => {
-        await client.query("rollback")
-        client.release()
-      })
-  )
 
 /** Waits until a statement on the schema waits for a lock, and answers the process of the server that runs it. */
 const waitingFor = Effect.fnUntraced(function*(pool: Pool, schema: string) {

@@ -71,7 +71,8 @@ const migrations = (tables: Sql.Tables): ReadonlyArray<Migration> => [
 
 export const version = 1
 
-const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`
+const literal = (text: string): string =>
+  `${text.includes("\\") ? " E" : ""}'${text.replaceAll("\\", "\\\\").replaceAll("'", "''")}'`
 
 /** All statements of one migration run. They are one transaction when sent as one text. */
 export const script = (schema: string, from: number, options: { readonly createSchema: boolean }): string => {
@@ -80,6 +81,9 @@ export const script = (schema: string, from: number, options: { readonly createS
     `select set_config('lock_timeout', '5s', true);`,
     `select set_config('client_min_messages', 'warning', true);`,
     `select pg_advisory_xact_lock(hashtextextended(${literal(`everbeat migration of ${schema}`)}, 0));`,
+    // A session that looked for the schema remembers that it is missing, and an advisory lock does not make it look
+    // again at what was committed while it waited. Reading a table does.
+    `select from pg_namespace limit 0;`,
     ...(options.createSchema ? [`create schema if not exists ${tables.schema};`] : []),
     `create table if not exists ${tables.migration} (
   version integer primary key,
