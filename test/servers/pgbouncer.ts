@@ -65,7 +65,7 @@ export const startPgBouncer = async (url: string): Promise<PgBouncer> => {
   writeFileSync(config, `${lines.join("\n")}\n`, { mode: 0o600 })
   if (isRoot) chownSync(config, unprivileged.uid ?? 0, unprivileged.gid ?? 0)
   // It has nothing to lose, and a polite signal may wait for clients.
-  const stop = launch(folder, "KILL", [pgbouncer, config])
+  const { stop } = launch(folder, "KILL", [pgbouncer, config])
   if (!await isUp(port)) {
     const log = existsSync(join(folder, "log")) ? readFileSync(join(folder, "log"), "utf8").slice(-2_000) : ""
     await stop()

@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { delimiter, join } from "node:path"
 import { installPackage, isExecutable, say, unprivileged } from "./install.ts"
-import { freePort, isUp, launch, privateFolder } from "./process.ts"
+import { freePort, isUp, launch, type Launched, privateFolder } from "./process.ts"
 
 const debian = "/usr/lib/postgresql"
 
@@ -28,15 +28,21 @@ const binaries = (): string => {
   return installed
 }
 
-/** One private server. */
+/** A server for tests. */
 export interface PostgresServer {
   readonly url: string
   readonly isPrivate: boolean
   readonly stop: () => Promise<void>
 }
 
-/** Starts a private server, also when another one was given: for tests that stop it. */
-export const startPrivatePostgres = async (): Promise<PostgresServer> => {
+/** A server that a test may kill. */
+export interface PrivatePostgres extends PostgresServer {
+  /** Ends all of its processes at once, as a power cut would, and starts it again on the same port and folder. */
+  readonly crash: () => Promise<void>
+}
+
+/** Starts a private server. */
+export const startPrivatePostgres = async (): Promise<PrivatePostgres> => {
   const bin = binaries()
   const folder = privateFolder("postgres")
   const data = join(folder, "data")
@@ -50,20 +56,26 @@ export const startPrivatePostgres = async (): Promise<PostgresServer> => {
     "max_connections=200",
     "shared_buffers=32MB"
   ]
-  const stop = launch(folder, "INT", [
-    join(bin, "postgres"),
-    "-D",
-    data,
-    ...settings.flatMap((setting) => ["-c", setting])
-  ])
-  if (!await isUp(port)) {
+  const command = [join(bin, "postgres"), "-D", data, ...settings.flatMap((setting) => ["-c", setting])]
+  const start = async (): Promise<Launched> => {
+    const launched = launch(folder, "INT", command)
+    if (await isUp(port)) return launched
     const log = existsSync(join(folder, "log")) ? readFileSync(join(folder, "log"), "utf8").slice(-2_000) : ""
-    await stop()
+    await launched.stop()
     throw new Error(`PostgreSQL did not start on port ${port}\n${log}`)
   }
+  let current = await start()
   const version = execFileSync(join(bin, "postgres"), ["--version"], { encoding: "utf8", cwd: "/" }).trim()
   say(`started ${version} on port ${port}, for these tests only`)
-  return { url: `postgres://everbeat@127.0.0.1:${port}/postgres`, isPrivate: true, stop }
+  return {
+    url: `postgres://everbeat@127.0.0.1:${port}/postgres`,
+    isPrivate: true,
+    stop: () => current.stop(),
+    crash: async () => {
+      await current.crash("QUIT")
+      current = await start()
+    }
+  }
 }
 
 /** Uses the server of `EVERBEAT_TEST_POSTGRES_URL`, or starts a private one. */

@@ -28,22 +28,37 @@ export const privateFolder = (name: string): string => {
 
 // The shell outlives the tests by a moment: when its input ends, also because they were killed, it stops the server
 // and removes the folder. Signals to the group of the tests do not reach it.
-const guardian = `dir=$1; signal=$2; shift 2; "$@" > "$dir/log" 2>&1 & pid=$!
-read -r _; kill -"$signal" $pid; wait $pid; cd /; rm -rf "$dir"`
+const guardian = `dir=$1; signal=$2; shift 2; "$@" >> "$dir/log" 2>&1 & pid=$!
+read -r word; [ -z "$word" ] || signal=$word
+kill -"$signal" $pid; wait $pid; cd /; [ -n "$word" ] || rm -rf "$dir"`
 
-/** Runs a server in its folder, with its output in the file `log` there, until the answered function is called. */
-export const launch = (folder: string, signal: string, command: ReadonlyArray<string>): () => Promise<void> => {
+/** A server that runs. */
+export interface Launched {
+  /** Stops it with its signal and removes its folder. */
+  readonly stop: () => Promise<void>
+  /** Stops it with another signal; the folder stays. */
+  readonly crash: (signal: string) => Promise<void>
+}
+
+/** Runs a server in its folder, with its output in the file `log` there. */
+export const launch = (folder: string, signal: string, command: ReadonlyArray<string>): Launched => {
   const guard: ChildProcess = spawn("sh", ["-c", guardian, "sh", folder, signal, ...command], {
     ...unprivileged,
     cwd: folder,
     detached: true,
     stdio: ["pipe", "ignore", "ignore"]
   })
-  return async () => {
+  const end = async (word: string): Promise<void> => {
     const ended = guard.exitCode === null && guard.signalCode === null ? once(guard, "exit") : undefined
-    guard.stdin?.end()
+    guard.stdin?.end(word)
     await ended
-    rmSync(folder, { recursive: true, force: true })
+  }
+  return {
+    stop: async () => {
+      await end("")
+      rmSync(folder, { recursive: true, force: true })
+    },
+    crash: (signal) => end(`${signal}\n`)
   }
 }
 

@@ -25,6 +25,7 @@ import * as Leases from "./internal/leases.ts"
 import * as Reads from "./internal/reads.ts"
 import * as Runs from "./internal/runs.ts"
 import * as Save from "./internal/save.ts"
+import { checkName } from "./internal/schema.ts"
 import * as Settle from "./internal/settle.ts"
 import * as Sql from "./internal/sql.ts"
 import * as PostgresMigrations from "./PostgresMigrations.ts"
@@ -109,6 +110,7 @@ export const make = (pool: Pool, options: StoreOptions = {}): Effect.Effect<
   Effect.gen(function*() {
     const { migrate = "auto", prepare = true, schema = "everbeat" } = options
     yield* Effect.acquireRelease(Effect.sync(() => listen(pool)), () => Effect.sync(() => unlisten(pool)))
+    yield* checkName(schema)
     if (migrate === "auto") yield* PostgresMigrations.migrate(pool, schema)
     if (migrate === "check") yield* PostgresMigrations.check(pool, schema)
     const client = Client.make(pool, prepare)

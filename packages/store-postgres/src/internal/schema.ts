@@ -3,6 +3,8 @@
  * of the version before working: columns and tables are added with defaults,
  * and dropped one release after nobody reads them.
  */
+import { StoreError } from "@everbeat/core/StoreError"
+import * as Effect from "effect/Effect"
 import * as Sql from "./sql.ts"
 
 interface Migration {
@@ -73,6 +75,22 @@ export const version = 1
 
 const literal = (text: string): string =>
   `${text.includes("\\") ? " E" : ""}'${text.replaceAll("\\", "\\\\").replaceAll("'", "''")}'`
+
+const maxBytes = 63
+
+/** PostgreSQL cuts a longer name off: two schemas would be one. */
+export const checkName = (schema: string): Effect.Effect<void, StoreError> => {
+  const bytes = new TextEncoder().encode(schema).length
+  return bytes > 0 && bytes <= maxBytes && !schema.includes("\0") ? Effect.void : Effect.fail(
+    new StoreError({
+      operation: "migrate",
+      reason: "refused",
+      detail: `the name of the schema must have 1 to ${maxBytes} bytes and no NUL; it has ${bytes}: ${
+        JSON.stringify(schema)
+      }`
+    })
+  )
+}
 
 /** All statements of one migration run. They are one transaction when sent as one text. */
 export const script = (schema: string, from: number, options: { readonly createSchema: boolean }): string => {

@@ -91,3 +91,18 @@ export const whileLocked = <A, E>(pool: Pool, schema: string, runId: string, eff
         client.release()
       })
   )
+
+/** Waits until statements on the schema wait for a lock, and answers the process of the server that runs one of them. */
+export const waitingFor = Effect.fnUntraced(function*(pool: Pool, schema: string, statements = 1) {
+  for (;;) {
+    const { rows } = yield* Effect.promise(() =>
+      pool.query<{ pid: number }>(
+        "select pid from pg_stat_activity where wait_event_type = 'Lock' and query like '%' || $1 || '%'",
+        [schema]
+      )
+    )
+    const [row] = rows
+    if (row !== undefined && rows.length >= statements) return row.pid
+    yield* Effect.sleep(5)
+  }
+})
