@@ -122,7 +122,7 @@ describe("PostgresStore, in an outage", () => {
     Effect.gen(function*() {
       const { checkpoints, pool, runs, schema } = yield* freshStore()
       const inFlight = new Set<string>()
-      let isOver = false
+      const work = { isOver: false }
       let pruned = 0
       const busy = Effect.gen(function*() {
         for (let round = 0; round < 25; round++) {
@@ -134,14 +134,14 @@ describe("PostgresStore, in an outage", () => {
         }
       })
       const prune = Effect.gen(function*() {
-        while (!isOver) {
+        while (!work.isOver) {
           const count = yield* runs.prune({ keepLast: 0, batch: 7 })
           pruned += count
         }
       })
       const pruners = yield* Effect.forEach([prune, prune], (effect) => Effect.forkChild(effect))
       yield* Effect.all(Array.from({ length: 12 }, () => busy), { concurrency: "unbounded" })
-      isOver = true
+      work.isOver = true
       yield* Effect.forEach(pruners, Fiber.join)
       const last = yield* runs.prune({ keepLast: 0 })
 

@@ -2,14 +2,13 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { fork } from "node:child_process"
 import { once } from "node:events"
-import { join } from "node:path"
 import { freshSchema, hostPool, poolerUrl, url } from "./support/database.ts"
 
 /** A process of its own that starts on the schema it is told. */
 const starter = (url: string, ...args: ReadonlyArray<string>) =>
   Effect.acquireRelease(
     Effect.promise(async () => {
-      const child = fork(join(import.meta.dirname, "support/firstStart.ts"), [url, ...args], {
+      const child = fork(new URL("support/firstStart.ts", import.meta.url), [url, ...args], {
         execArgv: ["--conditions=@everbeat/source", "--no-warnings"]
       })
       const answer = async (): Promise<unknown> => (await once(child, "message"))[0]

@@ -78,7 +78,7 @@ export const make = <Request, Answer>(
         for (const { resume } of batch) resume(Effect.fail(error))
       } else {
         // Whose fault it was shows when each is alone.
-        await Promise.all(batch.map((waiting) => waiting.isAbandoned ? undefined : flush([waiting])))
+        await Promise.all(batch.filter(({ isAbandoned }) => !isAbandoned).map((waiting) => flush([waiting])))
       }
     }
   }

@@ -63,8 +63,8 @@ const hints: ReadonlyArray<readonly [RegExp, string]> = [
     "use prepare: false"
   ],
   [
-    /unsupported startup parameter.*statement_timeout/i,
-    "a pooler refuses to set the timeout: use prepare: false, or leave statement_timeout out of the options of the pool"
+    /unsupported startup parameter/i,
+    "a pooler refuses this setting: leave it out of the options of the pool; prepare: false leaves out the store's own"
   ]
 ]
 
