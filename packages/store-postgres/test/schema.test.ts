@@ -1,9 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { PostgresMigrations, PostgresStore } from "@everbeat/store-postgres"
-import { Effect } from "effect"
+import { Effect, Fiber } from "effect"
 import type { Pool } from "pg"
+import * as Schema from "../src/internal/schema.ts"
 import { freshSchema, hostPool } from "./support/database.ts"
-import { append, begun, freshStore } from "./support/fixtures.ts"
+import { append, begun, freshStore, waitingFor } from "./support/fixtures.ts"
 import { everyTransition } from "./support/transitions.ts"
 
 const query = (pool: Pool, text: string, values: Array<unknown> = []) =>
@@ -129,17 +130,36 @@ describe("the schema", () => {
     }).pipe(Effect.scoped))
 })
 
+const lockOf = "hashtextextended('everbeat migration of ' || $1, 0)"
+
 describe("a migration", () => {
+  it.live("sees what was committed while it waited, in a session that had looked for the schema before", () =>
+    Effect.gen(function*() {
+      const admin = yield* hostPool()
+      const [first, second] = yield* Effect.promise(() => Promise.all([admin.connect(), admin.connect()]))
+      yield* Effect.addFinalizer(() => Effect.sync(() => void [first.release(), second.release()]))
+      // A fresh session reads the catalog for many reasons; one that has migrated before only when it has to.
+      for (let round = 0; round < 4; round++) {
+        const schema = freshSchema()
+        const script = Schema.script(schema, 0, { createSchema: true })
+        yield* Effect.promise(() => second.query(`select 1 from "${schema}".migration`).catch(() => {}))
+        yield* Effect.promise(() => first.query(`begin; ${script}`))
+        const waiting = second.query(script)
+        yield* waitingFor(admin, schema)
+        yield* Effect.promise(() => first.query("commit"))
+        yield* Effect.promise(() => waiting)
+      }
+    }).pipe(Effect.scoped))
+
   it.live("says timeout when another holds its lock for longer than it waits", () =>
     Effect.gen(function*() {
       const admin = yield* hostPool()
       const pool = yield* hostPool({ max: 1 })
       const schema = freshSchema()
-      const key = "hashtextextended('everbeat migration of ' || $1, 0)"
       yield* Effect.acquireUseRelease(
         Effect.promise(async () => {
           const client = await admin.connect()
-          await client.query(`select pg_advisory_lock(${key})`, [schema])
+          await client.query(`select pg_advisory_lock(${lockOf})`, [schema])
           return client
         }),
         () =>
@@ -150,7 +170,7 @@ describe("a migration", () => {
           }),
         (client) =>
           Effect.promise(async () => {
-            await client.query(`select pg_advisory_unlock(${key})`, [schema])
+            await client.query(`select pg_advisory_unlock(${lockOf})`, [schema])
             client.release()
           })
       )
