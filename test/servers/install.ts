@@ -23,7 +23,7 @@ export const say = (line: string): void => void process.stdout.write(`everbeat: 
 export const installPackage = (name: string, purpose: string): void => {
   const command = `apt-get install -o DPkg::Lock::Timeout=300 -y --no-install-recommends ${name}`
   if (!isRoot || !existsSync("/etc/debian_version")) {
-    throw new Error(`${name} was not found. Run: sudo ${command} (${purpose})`)
+    throw new Error(`${name} was not found. Run: sudo apt-get update && sudo ${command} (${purpose})`)
   }
   say(`installing ${name} with apt-get, ${purpose}`)
   const policy = "/usr/sbin/policy-rc.d"

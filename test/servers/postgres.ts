@@ -1,12 +1,9 @@
 /** A private PostgreSQL for tests: real binaries, a free port, a folder that is gone afterwards. */
-import { execFileSync, spawn } from "node:child_process"
-import { once } from "node:events"
-import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
-import { createConnection, createServer } from "node:net"
-import { tmpdir } from "node:os"
+import { execFileSync } from "node:child_process"
+import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { delimiter, join } from "node:path"
-import { setTimeout as sleep } from "node:timers/promises"
-import { installPackage, isExecutable, isRoot, say, unprivileged } from "./install.ts"
+import { installPackage, isExecutable, say, unprivileged } from "./install.ts"
+import { freePort, isUp, launch, type Launched, privateFolder } from "./process.ts"
 
 const debian = "/usr/lib/postgresql"
 
@@ -31,61 +28,23 @@ const binaries = (): string => {
   return installed
 }
 
-const freePort = async (): Promise<number> => {
-  const server = createServer().listen(0, "127.0.0.1")
-  await once(server, "listening")
-  const address = server.address()
-  server.close()
-  await once(server, "close")
-  if (address === null || typeof address === "string") throw new Error("no free port was found")
-  return address.port
-}
-
-// The shell outlives the tests by a moment: when its input ends, also because they were killed, it stops the server
-// and removes the folder. Signals to the group of the tests do not reach it.
-const guardian = `dir=$1; shift; "$@" > "$dir/log" 2>&1 & pid=$!
-read -r _; kill -INT $pid; wait $pid; cd /; rm -rf "$dir"`
-
-const accepts = async (port: number): Promise<boolean> => {
-  const socket = createConnection({ port, host: "127.0.0.1" })
-  try {
-    await once(socket, "connect")
-    // SSLRequest: only a server that is ready for clients answers it.
-    socket.write(Buffer.from([0, 0, 0, 8, 4, 210, 22, 47]))
-    const [answer] = await once(socket, "data", { signal: AbortSignal.timeout(1_000) })
-    return String(answer) === "N" || String(answer) === "S"
-  } catch {
-    return false
-  } finally {
-    socket.destroy()
-  }
-}
-
-const isUp = async (port: number, tries = 300): Promise<boolean> => {
-  if (await accepts(port)) return true
-  if (tries === 0) return false
-  await sleep(100)
-  return isUp(port, tries - 1)
-}
-
-/** One private server. */
+/** A server for tests. */
 export interface PostgresServer {
   readonly url: string
   readonly isPrivate: boolean
   readonly stop: () => Promise<void>
 }
 
-/** Uses the server of `EVERBEAT_TEST_POSTGRES_URL`, or starts a private one. */
-export const startPostgres = async (): Promise<PostgresServer> => {
-  const given = process.env["EVERBEAT_TEST_POSTGRES_URL"]
-  if (given !== undefined && given !== "") {
-    say("tests use the PostgreSQL of EVERBEAT_TEST_POSTGRES_URL")
-    return { url: given, isPrivate: false, stop: async () => {} }
-  }
+/** A server that a test may kill. */
+export interface PrivatePostgres extends PostgresServer {
+  /** Ends all of its processes at once, as a power cut would, and starts it again on the same port and folder. */
+  readonly crash: () => Promise<void>
+}
+
+/** Starts a private server. */
+export const startPrivatePostgres = async (): Promise<PrivatePostgres> => {
   const bin = binaries()
-  const folder = mkdtempSync(join(tmpdir(), "everbeat-postgres-"))
-  process.once("exit", () => rmSync(folder, { recursive: true, force: true }))
-  if (isRoot) chownSync(folder, unprivileged.uid ?? 0, unprivileged.gid ?? 0)
+  const folder = privateFolder("postgres")
   const data = join(folder, "data")
   const port = await freePort()
   const setUp = ["-D", data, "-U", "everbeat", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"]
@@ -97,25 +56,32 @@ export const startPostgres = async (): Promise<PostgresServer> => {
     "max_connections=200",
     "shared_buffers=32MB"
   ]
-  const args = ["-D", data, ...settings.flatMap((setting) => ["-c", setting])]
-  const guard = spawn("sh", ["-c", guardian, "sh", folder, join(bin, "postgres"), ...args], {
-    ...unprivileged,
-    cwd: folder,
-    detached: true,
-    stdio: ["pipe", "ignore", "ignore"]
-  })
-  const stop = async (): Promise<void> => {
-    const ended = guard.exitCode === null && guard.signalCode === null ? once(guard, "exit") : undefined
-    guard.stdin.end()
-    await ended
-    rmSync(folder, { recursive: true, force: true })
-  }
-  if (!await isUp(port)) {
+  const command = [join(bin, "postgres"), "-D", data, ...settings.flatMap((setting) => ["-c", setting])]
+  const start = async (): Promise<Launched> => {
+    const launched = launch(folder, "INT", command)
+    if (await isUp(port)) return launched
     const log = existsSync(join(folder, "log")) ? readFileSync(join(folder, "log"), "utf8").slice(-2_000) : ""
-    await stop()
+    await launched.stop()
     throw new Error(`PostgreSQL did not start on port ${port}\n${log}`)
   }
+  let current = await start()
   const version = execFileSync(join(bin, "postgres"), ["--version"], { encoding: "utf8", cwd: "/" }).trim()
   say(`started ${version} on port ${port}, for these tests only`)
-  return { url: `postgres://everbeat@127.0.0.1:${port}/postgres`, isPrivate: true, stop }
+  return {
+    url: `postgres://everbeat@127.0.0.1:${port}/postgres`,
+    isPrivate: true,
+    stop: () => current.stop(),
+    crash: async () => {
+      await current.crash("QUIT")
+      current = await start()
+    }
+  }
+}
+
+/** Uses the server of `EVERBEAT_TEST_POSTGRES_URL`, or starts a private one. */
+export const startPostgres = async (): Promise<PostgresServer> => {
+  const given = process.env["EVERBEAT_TEST_POSTGRES_URL"]
+  if (given === undefined || given === "") return startPrivatePostgres()
+  say("tests use the PostgreSQL of EVERBEAT_TEST_POSTGRES_URL")
+  return { url: given, isPrivate: false, stop: async () => {} }
 }

@@ -120,6 +120,7 @@ const refused = (detail: string) => new StoreError({ operation: "migrate", reaso
 /** The version of the schema, 0 when there is none; a schema that is too new is refused. */
 const read = (pool: Pool, schema: string) =>
   Effect.gen(function*() {
+    yield* Schema.checkName(schema)
     const { migration } = Sql.tables(schema)
     const newest = yield* run(
       pool,

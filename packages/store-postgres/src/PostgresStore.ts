@@ -25,6 +25,7 @@ import * as Leases from "./internal/leases.ts"
 import * as Reads from "./internal/reads.ts"
 import * as Runs from "./internal/runs.ts"
 import * as Save from "./internal/save.ts"
+import { checkName } from "./internal/schema.ts"
 import * as Settle from "./internal/settle.ts"
 import * as Sql from "./internal/sql.ts"
 import * as PostgresMigrations from "./PostgresMigrations.ts"
@@ -51,7 +52,7 @@ export interface StoreOptions {
   readonly migrate?: "auto" | "check" | "off" | undefined
   /**
    * Whether statements are prepared by name. Turn it off behind a pooler in
-   * transaction mode that does not keep prepared statements.
+   * transaction mode, such as PgBouncer, that does not keep prepared statements.
    *
    * @default true
    */
@@ -74,7 +75,8 @@ export interface Options extends StoreOptions {
    */
   readonly maxConnections?: number | undefined
   /**
-   * How long the server may work on a statement.
+   * How long the server may work on a statement. With `prepare: false` the
+   * client counts, since poolers refuse the setting.
    *
    * @default "10 seconds"
    */
@@ -108,6 +110,7 @@ export const make = (pool: Pool, options: StoreOptions = {}): Effect.Effect<
   Effect.gen(function*() {
     const { migrate = "auto", prepare = true, schema = "everbeat" } = options
     yield* Effect.acquireRelease(Effect.sync(() => listen(pool)), () => Effect.sync(() => unlisten(pool)))
+    yield* checkName(schema)
     if (migrate === "auto") yield* PostgresMigrations.migrate(pool, schema)
     if (migrate === "check") yield* PostgresMigrations.check(pool, schema)
     const client = Client.make(pool, prepare)
@@ -203,16 +206,17 @@ const context = (pool: Pool, options: StoreOptions) =>
 
 const millis = (duration: Duration.Input): number => Duration.toMillis(Duration.fromInputUnsafe(duration))
 
-const ownPool = ({ connectTimeout, maxConnections, pool, statementTimeout, url }: Options) => {
+const ownPool = ({ connectTimeout, maxConnections, pool, prepare, statementTimeout, url }: Options) => {
   const timeout = millis(statementTimeout ?? "10 seconds")
   const acquire = Effect.sync(() =>
     new Pool({
       application_name: "everbeat",
       keepAlive: true,
       max: maxConnections ?? 10,
-      statement_timeout: timeout,
-      // The server answers first, unless it or the way to it is gone.
-      query_timeout: timeout + 5_000,
+      ...(prepare === false
+        ? { query_timeout: timeout }
+        // The server answers first, unless it or the way to it is gone.
+        : { statement_timeout: timeout, query_timeout: timeout + 5_000 }),
       connectionTimeoutMillis: millis(connectTimeout ?? "5 seconds"),
       ...pool,
       ...(url === undefined ? undefined : { connectionString: Redacted.isRedacted(url) ? Redacted.value(url) : url })

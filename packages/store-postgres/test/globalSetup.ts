@@ -1,11 +1,14 @@
 import { randomUUID } from "node:crypto"
 import { Client } from "pg"
 import type { TestProject } from "vitest/node"
+import { startPgBouncer } from "../../../test/servers/pgbouncer.ts"
 import { startPostgres } from "../../../test/servers/postgres.ts"
 
 declare module "vitest" {
   interface ProvidedContext {
     readonly postgresUrl: string
+    /** The same server behind a pooler in transaction mode that keeps no prepared statements. */
+    readonly pgbouncerUrl: string
     /** Every schema of this run of the tests begins with it. */
     readonly schemaPrefix: string
   }
@@ -25,10 +28,13 @@ const dropSchemas = async (url: string, prefix: string): Promise<void> => {
 
 export default async (project: TestProject): Promise<() => Promise<void>> => {
   const server = await startPostgres()
+  const pooler = await startPgBouncer(server.url)
   const prefix = `test_${randomUUID().slice(0, 8)}`
   project.provide("postgresUrl", server.url)
+  project.provide("pgbouncerUrl", pooler.url)
   project.provide("schemaPrefix", prefix)
   return async () => {
+    await pooler.stop()
     if (!server.isPrivate) await dropSchemas(server.url, prefix)
     await server.stop()
   }

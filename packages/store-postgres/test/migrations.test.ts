@@ -5,21 +5,6 @@ import { freshSchema, hostPool, url } from "./support/database.ts"
 import { append, begun, freshStore, inputOf, recordOf } from "./support/fixtures.ts"
 
 describe("PostgresMigrations", () => {
-  it.live("lets 6 processes start at once on each of 20 fresh schemas", () =>
-    Effect.gen(function*() {
-      const pools = yield* Effect.forEach(Array.from({ length: 6 }), () => hostPool({ max: 3 }))
-      for (let round = 0; round < 20; round++) {
-        const schema = freshSchema()
-        const stores = yield* Effect.forEach(pools, (pool) => PostgresStore.make(pool, { schema }), {
-          concurrency: "unbounded"
-        })
-        const runs = yield* Effect.forEach(stores, ({ checkpoints }) => begun(checkpoints), {
-          concurrency: "unbounded"
-        })
-        assert.lengthOf(runs, 6)
-      }
-    }).pipe(Effect.scoped))
-
   it.live("changes nothing the second time, by itself or by hand", () =>
     Effect.gen(function*() {
       const { checkpoints, pool, schema } = yield* freshStore()

@@ -6,7 +6,7 @@
 import type { StoreError } from "@everbeat/core/StoreError"
 import * as Effect from "effect/Effect"
 import { maxRaces } from "./client.ts"
-import { contention, storeError } from "./errors.ts"
+import { contention, isUndone, storeError } from "./errors.ts"
 
 export interface Options<Request, Answer> {
   readonly operation: string
@@ -20,8 +20,11 @@ export interface Options<Request, Answer> {
 
 interface Waiting<Request, Answer> {
   readonly request: Request
+  readonly key: string
+  readonly size: number
   readonly resume: (effect: Effect.Effect<Answer, StoreError>) => void
   races: number
+  isAbandoned: boolean
 }
 
 const lanes = 2
@@ -40,20 +43,21 @@ export const make = <Request, Answer>(
     const rest: Array<Waiting<Request, Answer>> = []
     const keys = new Set<string>()
     let size = 0
-    for (const waiting of queue) {
-      const key = keyOf(waiting.request)
-      const cost = sizeOf(waiting.request)
-      if (batch.length >= maxRequests || keys.has(key) || (batch.length > 0 && size + cost > maxSize)) {
+    let index = 0
+    for (; index < queue.length && batch.length < maxRequests; index++) {
+      const waiting = queue[index]
+      if (waiting === undefined) continue
+      if (keys.has(waiting.key) || (batch.length > 0 && size + waiting.size > maxSize)) {
         rest.push(waiting)
       } else {
         batch.push(waiting)
-        size += cost
+        size += waiting.size
       }
-      keys.add(key) // a later request of a key never overtakes an earlier one
+      keys.add(waiting.key) // a later request of a key never overtakes an earlier one
     }
-    queue = rest
+    queue = [...rest, ...queue.slice(index)]
     // Every process locks rows in one order.
-    return batch.sort((a, b) => keyOf(a.request) < keyOf(b.request) ? -1 : 1)
+    return batch.sort((a, b) => a.key < b.key ? -1 : 1)
   }
 
   const flush = async (batch: ReadonlyArray<Waiting<Request, Answer>>): Promise<void> => {
@@ -62,18 +66,19 @@ export const make = <Request, Answer>(
       const again: Array<Waiting<Request, Answer>> = []
       for (const [index, waiting] of batch.entries()) {
         const answer = answers[index]
+        if (waiting.isAbandoned) continue
         if (answer !== undefined) waiting.resume(Effect.succeed(answer))
         else if (++waiting.races >= maxRaces) waiting.resume(Effect.fail(contention(operation)))
         else again.push(waiting)
       }
       queue = [...again, ...queue]
     } catch (cause) {
-      const error = storeError(operation, cause)
-      if (batch.length === 1 || error.reason !== "refused") {
+      if (batch.length === 1 || !isUndone(cause)) {
+        const error = storeError(operation, cause)
         for (const { resume } of batch) resume(Effect.fail(error))
       } else {
-        // The server refused the statement, so nothing of it happened: whose fault it was shows when each is alone.
-        await Promise.all(batch.map((waiting) => flush([waiting])))
+        // Whose fault it was shows when each is alone.
+        await Promise.all(batch.filter(({ isAbandoned }) => !isAbandoned).map((waiting) => flush([waiting])))
       }
     }
   }
@@ -91,7 +96,14 @@ export const make = <Request, Answer>(
 
   return (request) =>
     Effect.callback<Answer, StoreError>((resume) => {
-      const waiting: Waiting<Request, Answer> = { request, resume, races: 0 }
+      const waiting: Waiting<Request, Answer> = {
+        request,
+        key: keyOf(request),
+        size: sizeOf(request),
+        resume,
+        races: 0,
+        isAbandoned: false
+      }
       queue.push(waiting)
       if (!scheduled && busy < lanes) {
         scheduled = true
@@ -99,6 +111,7 @@ export const make = <Request, Answer>(
       }
       // What was sent already may still land: a caller that is interrupted finds the old or the new state.
       return Effect.sync(() => {
+        waiting.isAbandoned = true
         queue = queue.filter((other) => other !== waiting)
       })
     })

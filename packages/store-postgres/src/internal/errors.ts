@@ -9,6 +9,7 @@ const byClass: Readonly<Record<string, Reason>> = {
   "22": "refused",
   "23": "refused",
   "25": "unavailable", // read-only since a failover
+  "26": "refused", // a prepared statement that is gone
   "28": "refused",
   "3D": "refused",
   "3F": "refused",
@@ -54,6 +55,21 @@ const reasonOf = (code: string | undefined, message: string): Reason => {
   return byMessage.find(([pattern]) => pattern.test(message))?.[1] ?? "unknown"
 }
 
+/** What to do about refusals that a setting of the store would have prevented. */
+const hints: ReadonlyArray<readonly [RegExp, string]> = [
+  [
+    /prepared statement .* (?:already exists|does not exist)/i,
+    "something between the store and the server, such as a pooler in transaction mode, keeps no prepared statements: " +
+    "use prepare: false"
+  ],
+  [
+    /unsupported startup parameter/i,
+    "a pooler refuses this setting: leave it out of the options of the pool; prepare: false leaves out the store's own"
+  ]
+]
+
+const hintOf = (message: string): string | undefined => hints.find(([pattern]) => pattern.test(message))?.[1]
+
 export const codeOf = (cause: unknown): string | undefined =>
   typeof cause === "object" && cause !== null && "code" in cause && typeof cause.code === "string"
     ? cause.code
@@ -65,14 +81,28 @@ export const isConcurrency = (cause: unknown): boolean => {
   return code === "40001" || code === "40P01"
 }
 
+/** Not what ends the connection, and not what would be worse in pieces: a full disk, a server without memory. */
+const undone = new Set(["0A", "21", "22", "23", "42", "44", "54", "55", "P0"])
+
+/** Whether a statement failed by what it holds or waits for: nothing of it happened, and a part of it may succeed. */
+export const isUndone = (cause: unknown): boolean => {
+  const code = codeOf(cause)
+  if (code !== undefined) return undone.has(code.slice(0, 2)) || code === "57014"
+  // Thrown before it was sent, by a value of the wrong type.
+  return cause instanceof TypeError || cause instanceof RangeError
+}
+
 export const storeError = (operation: string, cause: unknown): StoreError => {
   if (cause instanceof StoreError) return cause
   const message = cause instanceof Error ? cause.message : String(cause)
   const code = codeOf(cause)
+  const hint = hintOf(message)
+  const detail = [message, code].filter((part) => part !== undefined && part !== "").join(" ")
   return new StoreError({
     operation,
-    reason: reasonOf(code, message),
-    detail: [message, code].filter((part) => part !== undefined && part !== "").join(" "),
+    // A pooler gives a connection that it refuses the code of a lost one.
+    reason: hint === undefined ? reasonOf(code, message) : "refused",
+    detail: hint === undefined ? detail : `${detail}; ${hint}`,
     cause
   })
 }

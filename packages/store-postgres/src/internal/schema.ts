@@ -3,6 +3,8 @@
  * of the version before working: columns and tables are added with defaults,
  * and dropped one release after nobody reads them.
  */
+import { StoreError } from "@everbeat/core/StoreError"
+import * as Effect from "effect/Effect"
 import * as Sql from "./sql.ts"
 
 interface Migration {
@@ -12,6 +14,15 @@ interface Migration {
   readonly sql: string
 }
 
+/**
+ * Rows have no foreign key to their run: measured, it makes a save of 100 rows
+ * 1.4 times as slow (0.87 ms for 0.62), since each row looks its run up and
+ * locks it. What it would guarantee holds without it: rows are inserted by the
+ * statement that updates their run, and deleted by the one that ends it.
+ *
+ * Messages are text: JSONB refuses NUL and lone surrogates, and what is sealed
+ * is no JSON.
+ */
 const first = (tables: Sql.Tables): string => {
   const { row, run } = tables
   return `create table if not exists ${run} (
@@ -71,7 +82,24 @@ const migrations = (tables: Sql.Tables): ReadonlyArray<Migration> => [
 
 export const version = 1
 
-const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`
+const literal = (text: string): string =>
+  `${text.includes("\\") ? " E" : ""}'${text.replaceAll("\\", "\\\\").replaceAll("'", "''")}'`
+
+const maxBytes = 63
+
+/** PostgreSQL cuts a longer name off: two schemas would be one. */
+export const checkName = (schema: string): Effect.Effect<void, StoreError> => {
+  const bytes = new TextEncoder().encode(schema).length
+  return bytes > 0 && bytes <= maxBytes && !schema.includes("\0") ? Effect.void : Effect.fail(
+    new StoreError({
+      operation: "migrate",
+      reason: "refused",
+      detail: `the name of the schema must have 1 to ${maxBytes} bytes and no NUL; it has ${bytes}: ${
+        JSON.stringify(schema)
+      }`
+    })
+  )
+}
 
 /** All statements of one migration run. They are one transaction when sent as one text. */
 export const script = (schema: string, from: number, options: { readonly createSchema: boolean }): string => {
@@ -80,6 +108,9 @@ export const script = (schema: string, from: number, options: { readonly createS
     `select set_config('lock_timeout', '5s', true);`,
     `select set_config('client_min_messages', 'warning', true);`,
     `select pg_advisory_xact_lock(hashtextextended(${literal(`everbeat migration of ${schema}`)}, 0));`,
+    // A session that looked for the schema remembers that it is missing, and an advisory lock does not make it look
+    // again at what was committed while it waited. Reading a table does.
+    `select from pg_namespace limit 0;`,
     ...(options.createSchema ? [`create schema if not exists ${tables.schema};`] : []),
     `create table if not exists ${tables.migration} (
   version integer primary key,

@@ -6,6 +6,9 @@ import { inject } from "vitest"
 
 export const url = (): string => inject("postgresUrl")
 
+/** The same server behind a pooler: two connections for all, in transaction mode, without prepared statements. */
+export const poolerUrl = (): string => inject("pgbouncerUrl")
+
 export const freshSchema = (): string => `${inject("schemaPrefix")}_${randomUUID().slice(0, 8)}`
 
 /** A pool of the host: it ends with the scope, never earlier. */

@@ -6,7 +6,7 @@ import type { BeginInput, CheckpointStore, Delta } from "@everbeat/core/Checkpoi
 import { PostgresStore } from "@everbeat/store-postgres"
 import { DateTime, Duration, Effect } from "effect"
 import { randomUUID } from "node:crypto"
-import type { PoolConfig } from "pg"
+import type { Pool, PoolConfig } from "pg"
 import { freshSchema, hostPool } from "./database.ts"
 
 export const ttl = Duration.minutes(1)
@@ -74,3 +74,35 @@ export const freshStore = Effect.fnUntraced(
 /** Another process on the same schema, as far as the server can tell. */
 export const replicas = (schema: string, size: number, poolOptions: PoolConfig = { max: 4 }) =>
   Effect.forEach(Array.from({ length: size }), () => freshStore(poolOptions, { schema }), { concurrency: "unbounded" })
+
+/** Keeps the rows of a run locked while the effect runs. */
+export const whileLocked = <A, E>(pool: Pool, schema: string, runId: string, effect: Effect.Effect<A, E>) =>
+  Effect.acquireUseRelease(
+    Effect.promise(async () => {
+      const client = await pool.connect()
+      await client.query("begin")
+      await client.query(`select 1 from "${schema}".run where run_id = $1 for update`, [runId])
+      return client
+    }),
+    () => effect,
+    (client) =>
+      Effect.promise(async () => {
+        await client.query("rollback")
+        client.release()
+      })
+  )
+
+/** Waits until statements on the schema wait for a lock, and answers the process of the server that runs one of them. */
+export const waitingFor = Effect.fnUntraced(function*(pool: Pool, schema: string, statements = 1) {
+  for (;;) {
+    const { rows } = yield* Effect.promise(() =>
+      pool.query<{ pid: number }>(
+        "select pid from pg_stat_activity where wait_event_type = 'Lock' and query like '%' || $1 || '%'",
+        [schema]
+      )
+    )
+    const [row] = rows
+    if (row !== undefined && rows.length >= statements) return row.pid
+    yield* Effect.sleep(5)
+  }
+})

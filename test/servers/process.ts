@@ -1,0 +1,86 @@
+/** What private servers have in common: a free port, and an end that does not depend on the tests. */
+import { type ChildProcess, spawn } from "node:child_process"
+import { once } from "node:events"
+import { chownSync, mkdtempSync, rmSync } from "node:fs"
+import { createConnection, createServer } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
+import { isRoot, unprivileged } from "./install.ts"
+
+export const freePort = async (): Promise<number> => {
+  const server = createServer().listen(0, "127.0.0.1")
+  await once(server, "listening")
+  const address = server.address()
+  server.close()
+  await once(server, "close")
+  if (address === null || typeof address === "string") throw new Error("no free port was found")
+  return address.port
+}
+
+/** A folder that the server owns and that is gone with this process. */
+export const privateFolder = (name: string): string => {
+  const folder = mkdtempSync(join(tmpdir(), `everbeat-${name}-`))
+  process.once("exit", () => rmSync(folder, { recursive: true, force: true }))
+  if (isRoot) chownSync(folder, unprivileged.uid ?? 0, unprivileged.gid ?? 0)
+  return folder
+}
+
+// The shell outlives the tests by a moment: when its input ends, also because they were killed, it stops the server
+// and removes the folder. Signals to the group of the tests do not reach it.
+const guardian = `dir=$1; signal=$2; shift 2; "$@" >> "$dir/log" 2>&1 & pid=$!
+read -r word; [ -z "$word" ] || signal=$word
+kill -"$signal" $pid; wait $pid; cd /; [ -n "$word" ] || rm -rf "$dir"`
+
+/** A server that runs. */
+export interface Launched {
+  /** Stops it with its signal and removes its folder. */
+  readonly stop: () => Promise<void>
+  /** Stops it with another signal; the folder stays. */
+  readonly crash: (signal: string) => Promise<void>
+}
+
+/** Runs a server in its folder, with its output in the file `log` there. */
+export const launch = (folder: string, signal: string, command: ReadonlyArray<string>): Launched => {
+  const guard: ChildProcess = spawn("sh", ["-c", guardian, "sh", folder, signal, ...command], {
+    ...unprivileged,
+    cwd: folder,
+    detached: true,
+    stdio: ["pipe", "ignore", "ignore"]
+  })
+  const end = async (word: string): Promise<void> => {
+    const ended = guard.exitCode === null && guard.signalCode === null ? once(guard, "exit") : undefined
+    guard.stdin?.end(word)
+    await ended
+  }
+  return {
+    stop: async () => {
+      await end("")
+      rmSync(folder, { recursive: true, force: true })
+    },
+    crash: (signal) => end(`${signal}\n`)
+  }
+}
+
+const speaksPostgres = async (port: number): Promise<boolean> => {
+  const socket = createConnection({ port, host: "127.0.0.1" })
+  try {
+    await once(socket, "connect")
+    // SSLRequest: only a server that is ready for clients answers it.
+    socket.write(Buffer.from([0, 0, 0, 8, 4, 210, 22, 47]))
+    const [answer] = await once(socket, "data", { signal: AbortSignal.timeout(1_000) })
+    return String(answer) === "N" || String(answer) === "S"
+  } catch {
+    return false
+  } finally {
+    socket.destroy()
+  }
+}
+
+/** Waits until clients of PostgreSQL are served on the port. */
+export const isUp = async (port: number, tries = 300): Promise<boolean> => {
+  if (await speaksPostgres(port)) return true
+  if (tries === 0) return false
+  await sleep(100)
+  return isUp(port, tries - 1)
+}
