@@ -26,7 +26,7 @@ import { load } from "./lua/read.ts"
 import type { Script } from "./lua/shared.ts"
 import { release, renew, requestCancel, save } from "./lua/write.ts"
 import { millisOf } from "./millis.ts"
-import type { Partitions, Reply } from "./partitions.ts"
+import type { Partitions } from "./partitions.ts"
 import * as Read from "./reply.ts"
 import { grouped, idOf } from "./scan.ts"
 import * as Text from "./text.ts"
@@ -56,14 +56,12 @@ const headFields = ({ idempotency, maxAttempts, meta }: BeginInput): Args => {
   return fields
 }
 
-const deltaFields = (delta: Delta): Args => {
-  const fields: Array<string | number> = []
+const addDelta = (fields: Array<string | number>, delta: Delta): void => {
   if (delta.iteration !== undefined) fields.push("iter", delta.iteration)
   if (delta.phase !== undefined) fields.push("phase", Text.encode(delta.phase))
   if (delta.completedPhases !== undefined) fields.push("phases", JSON.stringify(delta.completedPhases))
   if (delta.notes !== undefined) fields.push("notes", Text.encode(delta.notes))
   if (delta.workspace !== undefined) fields.push("ws", Text.encode(delta.workspace))
-  return fields
 }
 
 const states: Readonly<Record<string, "renewed" | "fenced" | "gone">> = {
@@ -73,7 +71,10 @@ const states: Readonly<Record<string, "renewed" | "fenced" | "gone">> = {
 }
 
 export const make = (partitions: Partitions): Service => {
-  const { call, name, ofAgent, ofRun } = partitions
+  const { ask, call, name, ofAgent, ofRun } = partitions
+
+  const refused = (runId: RunId, tag: "gone" | "fenced"): Effect.Effect<never, Fenced | Gone> =>
+    Effect.fail(tag === "gone" ? new Gone({ runId }) : new Fenced({ runId }))
 
   /** A write that a lease must allow. */
   const guarded = <A, E>(
@@ -81,16 +82,12 @@ export const make = (partitions: Partitions): Service => {
     script: Script,
     { runId }: Lease,
     args: Args,
-    answer: (tag: string, rest: ReadonlyArray<Reply>) => Effect.Effect<A, E>
+    answer: () => Effect.Effect<A, E>
   ): Effect.Effect<A, E | Fenced | Gone | StoreError> =>
-    Effect.flatten(
-      call(operation, script, ofRun(runId), args, (reply): Effect.Effect<A, E | Fenced | Gone> => {
-        const [tag, ...rest] = Read.list(reply)
-        if (tag === "gone") return Effect.fail(new Gone({ runId }))
-        if (tag === "fenced") return Effect.fail(new Fenced({ runId }))
-        return answer(Read.text(tag), rest)
-      })
-    )
+    ask(operation, script, ofRun(runId), args, (reply): Effect.Effect<A, E | Fenced | Gone> => {
+      const [tag] = Read.list(reply)
+      return tag === "gone" || tag === "fenced" ? refused(runId, tag) : answer()
+    })
 
   const beginRun = (input: BeginInput): ReturnType<Service["begin"]> => {
     const { exclusive, idempotency, meta: { agentName, runId }, owner, resumes, ttl } = input
@@ -100,7 +97,7 @@ export const make = (partitions: Partitions): Service => {
     }
     const sameHash = resumes === "same-hash" ? 1 : 0
     const args = [runId, Text.encode(owner), millisOf(ttl), exclusive ? 1 : 0, name(), sameHash, ...headFields(input)]
-    return Effect.flatten(call("begin", begin, ofAgent(agentName), args, (reply): ReturnType<Service["begin"]> => {
+    return ask("begin", begin, ofAgent(agentName), args, (reply): ReturnType<Service["begin"]> => {
       const [tag, first, second, third] = Read.list(reply)
       switch (tag) {
         case "begun":
@@ -122,31 +119,22 @@ export const make = (partitions: Partitions): Service => {
         default:
           return Effect.fail(new RunExists({ runId }))
       }
-    }))
+    })
   }
 
   const saveRows = (lease: Lease, delta: Delta): ReturnType<Service["save"]> => {
-    const fields = deltaFields(delta)
-    const segments = delta.segments.map(([from, to]) => `${from},${to}`).join(";")
-    return guarded(
-      "save",
-      save,
-      lease,
-      [
-        ...leaseArgs(lease),
-        name(),
-        millisOf(delta.ttl),
-        delta.position,
-        segments,
-        fields.length,
-        ...fields,
-        ...delta.rows.map(Text.encode)
-      ],
-      (tag, [position, cancel]) =>
-        tag === "conflict"
-          ? Effect.fail(new Conflict({ runId: lease.runId, position: Read.number(position) }))
-          : Effect.succeed({ position: Read.number(position), cancelRequested: Read.number(cancel) === 1 })
-    )
+    const { fence, owner, runId } = lease
+    const args: Array<string | number> = [runId, Text.encode(owner), fence, millisOf(delta.ttl), delta.position, 0]
+    args.push(name(), delta.segments.map(([from, to]) => `${from},${to}`).join(";"))
+    addDelta(args, delta)
+    args[5] = args.length + 1
+    for (const row of delta.rows) args.push(Text.encode(row))
+    return ask("save", save, ofRun(runId), args, (reply): ReturnType<Service["save"]> => {
+      if (reply === "gone" || reply === "fenced") return refused(runId, reply)
+      if (Array.isArray(reply)) return Effect.fail(new Conflict({ runId, position: Read.number(reply[0]) }))
+      const saved = Read.number(reply)
+      return Effect.succeed({ position: Math.floor(saved / 2), cancelRequested: saved % 2 === 1 })
+    })
   }
 
   const renewAll: Service["renew"] = (leases, ttl) =>
@@ -195,8 +183,7 @@ export const make = (partitions: Partitions): Service => {
               DateTime.toEpochMillis(run.startedAt),
               partitions.settings.recordMillis
             ],
-            () =>
-              Effect.void
+            () => Effect.void
           )
       ),
     release: (lease, reason) =>

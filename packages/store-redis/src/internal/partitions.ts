@@ -1,6 +1,7 @@
 import type { AgentName } from "@everbeat/core/AgentName"
 import { bucketOf, bucketOfAgent, type RunId } from "@everbeat/core/RunId"
 import { StoreError } from "@everbeat/core/StoreError"
+import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { Cluster, Redis } from "ioredis"
@@ -12,6 +13,7 @@ import { agents, erase, pruneAge, pruneRank, pruneSpent } from "./lua/prune.ts"
 import { load, read, scanDue, scanRuns } from "./lua/read.ts"
 import type { Script } from "./lua/shared.ts"
 import { release, renew, requestCancel, save } from "./lua/write.ts"
+import { TimeLimit } from "./timeLimit.ts"
 
 /** What a script answers. */
 export type Reply = string | number | null | ReadonlyArray<Reply>
@@ -40,6 +42,14 @@ export interface Partitions {
     args: ReadonlyArray<string | number>,
     parse: (reply: Reply) => A
   ) => Effect.Effect<A, StoreError>
+  /** The same, for answers that may be failures. */
+  readonly ask: <A, E>(
+    operation: string,
+    script: Script,
+    partition: number,
+    args: ReadonlyArray<string | number>,
+    parse: (reply: Reply) => Effect.Effect<A, E>
+  ) => Effect.Effect<A, E | StoreError>
   /** Any other command, under the same limits. */
   readonly command: <A>(
     operation: string,
@@ -88,30 +98,70 @@ export const make = (client: Redis | Cluster, settings: Settings): Effect.Effect
     const session = crypto.randomUUID()
     let calls = 0
 
-    const evaluate = async (script: Script, base: string, args: ReadonlyArray<string | number>): Promise<unknown> => {
-      const sha = hashes.get(script) ?? ""
-      // Two keys that never exist: while a Cluster moves the slot, keys are here and there, and for a script that names
-      // two and finds them not, Redis says so (TRYAGAIN) instead of running it on half of them.
-      const absent = `${base}:absent`
-      try {
-        return await client.evalsha(sha, 2, base, absent, ...args)
-      } catch (cause) {
+    // Two keys that never exist: while a Cluster moves the slot, keys are here and there, and for a script that names
+    // two and finds them not, Redis says so (TRYAGAIN) instead of running it on half of them.
+    const keys = bases.map((base) => [base, `${base}:absent`] as const)
+    const noKeys = [`{${prefix}:none}`, `{${prefix}:none}:absent`] as const
+
+    const evaluate = (script: Script, partition: number, args: ReadonlyArray<string | number>): Promise<unknown> => {
+      const [base, absent] = keys[partition] ?? noKeys
+      return client.evalsha(hashes.get(script) ?? "", 2, base, absent, ...args).catch((cause: unknown) => {
         // The server was restarted, or the script never ran there: this time it travels along, and stays.
         if (!isUnknownScript(cause)) throw cause
         return client.eval(script.lua, 2, base, absent, ...args)
-      }
+      })
     }
 
-    const command: Partitions["command"] = (operation, send) =>
-      Effect.tryPromise({
-        try: () => send(client),
-        catch: (cause) => Errors.fromClient(operation, cause)
-      }).pipe(
-        Effect.timeoutOrElse({
-          duration: timeout,
-          orElse: () => Effect.fail(Errors.timeout(operation, Duration.toMillis(timeout)))
+    const millis = Duration.toMillis(timeout)
+    // The limit is kept by the clock of who asks, and that is the same nearly always.
+    const limits = new WeakMap<Clock.Clock, TimeLimit>()
+    const limitBy = (clock: Clock.Clock): TimeLimit => {
+      const limit = limits.get(clock) ?? new TimeLimit(clock, millis)
+      limits.set(clock, limit)
+      return limit
+    }
+
+    /** One callback: racing two fibers would cost more than the script does. */
+    const limited = <A, B, E>(
+      operation: string,
+      send: () => Promise<A>,
+      answer: (value: A) => Effect.Effect<B, E>
+    ): Effect.Effect<B, E | StoreError> =>
+      Effect.clockWith((clock) =>
+        Effect.callback<B, E | StoreError>((resume) => {
+          const stop = limitBy(clock).start(() => resume(Effect.fail(Errors.timeout(operation, millis))))
+          const failed = (cause: unknown): void => {
+            stop()
+            resume(Effect.fail(Errors.fromClient(operation, cause)))
+          }
+          try {
+            send().then((value) => {
+              stop()
+              resume(answer(value))
+            }, failed)
+          } catch (cause) {
+            failed(cause)
+          }
+          return Effect.sync(stop)
         })
       )
+
+    const command: Partitions["command"] = (operation, send) => limited(operation, () => send(client), Effect.succeed)
+
+    const ask: Partitions["ask"] = <A, E>(
+      operation: string,
+      script: Script,
+      partition: number,
+      args: ReadonlyArray<string | number>,
+      parse: (reply: Reply) => Effect.Effect<A, E>
+    ) =>
+      limited(operation, () => evaluate(script, partition, args), (reply): Effect.Effect<A, E | StoreError> => {
+        try {
+          return parse(reply as Reply) // scripts answer texts, numbers, nulls and lists of these
+        } catch (cause) {
+          return Effect.fail(cause instanceof StoreError ? cause : Errors.corrupt(operation, cause))
+        }
+      })
 
     return {
       settings,
@@ -120,14 +170,8 @@ export const make = (client: Redis | Cluster, settings: Settings): Effect.Effect
       ofAgent: (agentName) => bucketOfAgent(agentName) % partitions,
       command,
       name: () => `${session}:${(calls++).toString(36)}`,
+      ask,
       call: (operation, script, partition, args, parse) =>
-        Effect.flatMap(
-          command(operation, () => evaluate(script, bases[partition] ?? `{${prefix}:none}`, args)),
-          (reply) =>
-            Effect.try({
-              try: () => parse(reply as Reply), // scripts answer texts, numbers, nulls and lists of these
-              catch: (cause) => cause instanceof StoreError ? cause : Errors.corrupt(operation, cause)
-            })
-        )
+        ask(operation, script, partition, args, (reply) => Effect.succeed(parse(reply)))
     }
   })

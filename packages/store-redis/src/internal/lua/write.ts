@@ -1,44 +1,54 @@
 import * as Shared from "./shared.ts"
 
-/** ARGV: id, owner, fence, call, ttl, position, segments, number of fields and values, those, rows. */
+/**
+ * The one script that runs at every turn, so it shares nothing: each function that a script defines is made again
+ * whenever it runs. Redis itself writes whole numbers out in full.
+ *
+ * ARGV: id, owner, fence, ttl, position, where the rows begin, call, segments, fields and their values, rows. Answers
+ * twice the position, and one more when a cancel was requested.
+ */
 export const save = Shared.script(
   "save",
-  Shared.base,
-  Shared.place,
-  Shared.held,
   `
-local id = ARGV[1]
-local k, rows = K(id), R(id)
-local h = redis.call('HMGET', k, 'fence', 'owner', 'released', 'n', 'max', 'stalled', 'cancel', 'call')
-local why = refusal(h, ARGV[2], ARGV[3])
-if why then return { why } end
-local position = redis.call('LLEN', rows)
-if h[8] == ARGV[4] then return { 'saved', position, h[7] and 1 or 0 } end
-if position ~= tonumber(ARGV[6]) then return { 'conflict', position } end
-local first = 9 + tonumber(ARGV[8])
-local changed = #ARGV >= first
-local set = { 'HSET', k, 'segs', ARGV[7], 'lease', int(now + ARGV[5]), 'upd', int(now), 'call', ARGV[4] }
-for i = 9, first - 1, 2 do
-  local name, value = ARGV[i], ARGV[i + 1]
-  if not changed and (name == 'notes' or name == 'ws') then changed = redis.call('HGET', k, name) ~= value end
-  set[#set + 1] = name
-  set[#set + 1] = value
+local call, argv, id = redis.call, ARGV, ARGV[1]
+local k, rows = KEYS[1] .. ':run:' .. id, KEYS[1] .. ':rows:' .. id
+local h = call('HMGET', k, 'fence', 'owner', 'released', 'n', 'max', 'stalled', 'cancel', 'call')
+if not h[1] then return 'gone' end
+if h[1] ~= argv[3] or h[2] ~= argv[2] or h[3] then return 'fenced' end
+local position = call('LLEN', rows)
+local cancel = h[7] and 1 or 0
+if h[8] == argv[7] then return 2 * position + cancel end
+if position ~= argv[5] + 0 then return { position } end
+local first, last = argv[6] + 0, #argv
+local changed = last >= first
+if not changed then
+  for i = 9, first - 1, 2 do
+    local name = argv[i]
+    if (name == 'notes' or name == 'ws') and call('HGET', k, name) ~= argv[i + 1] then changed = true end
+  end
 end
-local stalled = changed and '0' or h[6]
-set[#set + 1] = 'stalled'
-set[#set + 1] = stalled
-redis.call(unpack(set))
--- Lua can hand over a few thousand values at once.
-for i = first, #ARGV, 1000 do
-  position = redis.call('RPUSH', rows, unpack(ARGV, i, math.min(i + 999, #ARGV)))
-end
-local spent = isSpent(h[4], h[5], stalled)
-if isSpent(h[4], h[5], h[6]) == spent then
-  redis.call('ZADD', B .. (spent and ':spent' or ':due'), int(now + ARGV[5]), id)
+local time = call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local lease = now + argv[4]
+call('HSET', k, 'lease', lease, 'upd', now, 'call', argv[7], 'segs', argv[8], unpack(argv, 9, first - 1))
+if last - first < 1000 then
+  if last >= first then position = call('RPUSH', rows, unpack(argv, first)) end
 else
-  place(id, now + ARGV[5], spent)
+  -- Lua can hand over a few thousand values at once.
+  for i = first, last, 1000 do
+    position = call('RPUSH', rows, unpack(argv, i, math.min(i + 999, last)))
+  end
 end
-return { 'saved', position, h[7] and 1 or 0 }
+local used = h[4] - h[5] >= 0
+local spent = used
+if changed and h[6] ~= '0' then
+  call('HSET', k, 'stalled', '0')
+  if not used and h[6] - 2 >= 0 then call('ZREM', KEYS[1] .. ':spent', id) end
+elseif not used then
+  spent = h[6] - 2 >= 0
+end
+call('ZADD', KEYS[1] .. (spent and ':spent' or ':due'), lease, id)
+return 2 * position + cancel
 `
 )
 
