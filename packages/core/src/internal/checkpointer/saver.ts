@@ -76,6 +76,7 @@ export class Saver<M> {
 
   offer(progress: Progress<M>): void {
     this.newest = progress
+    this.setup.history.offered()
     this.version++
     this.kick()
   }
@@ -209,7 +210,7 @@ export class Saver<M> {
         hub.store.save(lease, { ...head, position, rows, segments, ttl: hub.ttl }),
         (error) =>
           Effect.sync(() => {
-            if (error._tag === "StoreError" && error.reason !== "refused") this.ambiguous.push(plan)
+            if (error._tag === "StoreError" && error.reason !== "refused") this.remember(plan)
           })
       )
       if (cancelRequested) this.onCancel()
@@ -224,6 +225,15 @@ export class Saver<M> {
         MessageTooLarge: (error) => Effect.fail(refused(error.message))
       })
     )
+
+  /** During an outage the same is tried again and again. */
+  private remember(plan: Plan): void {
+    const isKnown = ({ position, rows, segments }: Plan): boolean =>
+      position === plan.position && segments.length === plan.segments.length && rows.length === plan.rows.length &&
+      segments.every(([from, to], index) => from === plan.segments[index]?.[0] && to === plan.segments[index]?.[1]) &&
+      rows.every((row, index) => row === plan.rows[index])
+    if (!this.ambiguous.some(isKnown)) this.ambiguous.push(plan)
+  }
 
   /** Another save has taken the row. It is one of ours whose answer was lost, or this is not our run any more. */
   private readonly readBack = (progress: Progress<M>): Effect.Effect<Plan, LeaseLost | StoreError> =>
