@@ -7,6 +7,9 @@
 import type * as Layer from "effect/Layer"
 import type { CheckpointStore } from "../CheckpointStore.ts"
 import type { RunStore } from "../RunStore.ts"
+import * as CheckpointerFaults from "./checkpointer/faults.ts"
+import * as CheckpointerHistories from "./checkpointer/histories.ts"
+import * as CheckpointerValues from "./checkpointer/values.ts"
 import * as Begin from "./checkpointStore/begin.ts"
 import * as Claim from "./checkpointStore/claim.ts"
 import * as ClaimNext from "./checkpointStore/claimNext.ts"
@@ -35,7 +38,10 @@ const groups = {
   fence: Fence.cases,
   claimNext: ClaimNext.cases,
   "renew and cancel": Renew.cases,
-  listInterrupted: ListInterrupted.cases
+  listInterrupted: ListInterrupted.cases,
+  "a checkpointer's histories": CheckpointerHistories.cases,
+  "a checkpointer's values": CheckpointerValues.cases,
+  "a checkpointer's faults": CheckpointerFaults.cases
 } satisfies Readonly<Record<string, ReadonlyArray<Conformance.Case>>>
 
 /**

@@ -210,7 +210,9 @@ export class Saver<M> {
         hub.store.save(lease, { ...head, position, rows, segments, ttl: hub.ttl }),
         (error) =>
           Effect.sync(() => {
-            if (error._tag === "StoreError" && error.reason !== "refused") this.remember(plan)
+            // A conflict may be the answer to the second delivery of this save: drivers repeat on their own.
+            const isOpen = error._tag === "StoreError" ? error.reason !== "refused" : error._tag === "Conflict"
+            if (isOpen) this.remember(plan)
           })
       )
       if (cancelRequested) this.onCancel()
@@ -255,7 +257,8 @@ export class Saver<M> {
 const refused = (detail: string): StoreError => new StoreError({ operation: "save", reason: "refused", detail })
 
 const isApplied = (plan: Plan, checkpoint: RunCheckpoint): boolean => {
-  if (plan.position + plan.rows.length !== checkpoint.position) return false
+  // Only a save that moved the position can be why another one conflicts.
+  if (plan.rows.length === 0 || plan.position + plan.rows.length !== checkpoint.position) return false
   if (JSON.stringify(plan.segments) !== JSON.stringify(checkpoint.segments)) return false
   let at = 0
   for (const [from, to] of checkpoint.segments) {
