@@ -28,8 +28,6 @@ const candidates = (runId: RunId.RunId) =>
     return items.filter((run) => run.runId === runId)
   })
 const saves = (wire: Wire) => wire.log.filter((operation) => operation === "save").length
-/** Lets what waits on promises of the platform go on. */
-const settleDown = Effect.promise(() => new Promise<void>((resolve) => setTimeout(resolve, 5)))
 const bodies = ({ messages }: RunCheckpoint.RunCheckpoint) => messages.map((text) => text.slice(text.indexOf(":") + 1))
 
 it.effect("no store is a clean no-op", () =>
@@ -298,7 +296,6 @@ it.layer(stores)("Checkpointer", (it) => {
       if (checkpointer.lease !== undefined) yield* real.release(checkpointer.lease)
       const successor = yield* Checkpointer.claim({ runId: checkpointer.runId })
       yield* checkpointer.save({ messages: [user("z")] })
-      yield* settleDown
       assert.strictEqual((yield* Effect.flip(Fiber.join(agent)))._tag, "LeaseLost")
       assert.isTrue(interrupted)
       for (const call of [checkpointer.save({ iteration: 9 }), checkpointer.flush, checkpointer.complete()]) {

@@ -7,11 +7,15 @@
 import type * as Layer from "effect/Layer"
 import type { CheckpointStore } from "../CheckpointStore.ts"
 import type { RunStore } from "../RunStore.ts"
+import * as CheckpointerFaults from "./checkpointer/faults.ts"
+import * as CheckpointerHistories from "./checkpointer/histories.ts"
+import * as CheckpointerValues from "./checkpointer/values.ts"
 import * as Begin from "./checkpointStore/begin.ts"
 import * as Claim from "./checkpointStore/claim.ts"
 import * as ClaimNext from "./checkpointStore/claimNext.ts"
 import * as Exhausted from "./checkpointStore/exhausted.ts"
 import * as Fence from "./checkpointStore/fence.ts"
+import * as GivenBack from "./checkpointStore/givenBack.ts"
 import * as Guard from "./checkpointStore/guard.ts"
 import * as History from "./checkpointStore/history.ts"
 import * as Keys from "./checkpointStore/keys.ts"
@@ -32,10 +36,14 @@ const groups = {
   history: History.cases,
   "settle and delete": Settle.cases,
   "claim and release": Claim.cases,
+  "claims given back": GivenBack.cases,
   fence: Fence.cases,
   claimNext: ClaimNext.cases,
   "renew and cancel": Renew.cases,
-  listInterrupted: ListInterrupted.cases
+  listInterrupted: ListInterrupted.cases,
+  "a checkpointer's histories": CheckpointerHistories.cases,
+  "a checkpointer's values": CheckpointerValues.cases,
+  "a checkpointer's faults": CheckpointerFaults.cases
 } satisfies Readonly<Record<string, ReadonlyArray<Conformance.Case>>>
 
 /**

@@ -62,6 +62,7 @@ export const make = (
       const { all, values, where } = conditions()
       values.push(escape(owner), Sql.ttlMillis(ttl), Math.max(0, Math.min(1_000_000, Math.trunc(limit))))
       where(filter.kind, ($) => `r.kind = ${$}::text`)
+      if (filter.roots === true) all.push("r.parent_run_id is null")
       where(filter.definitions?.map(escape), ($) => `r.definition = any(${$}::text[])`)
       const text = `with ${Sql.clock},
       s as materialized (

@@ -33,6 +33,8 @@ interface Head {
   readonly attemptAt: number
   readonly cancelRequested: boolean
   readonly segments: string
+  /** The newest claim was given back: all attempts are past. */
+  readonly unstarted: boolean
   readonly position: number
   readonly wasExhausted: boolean
   readonly key: string | null
@@ -80,12 +82,12 @@ const attempts = (head: Head): ReadonlyArray<Attempt> => [
     endedAt: DateTime.makeUnsafe(endedAt),
     ...(reason === null ? undefined : { reason: unescape(reason) })
   })),
-  {
+  ...(head.unstarted ? [] : [{
     number: head.number,
     owner: unescape(head.owner),
     fence: head.fence,
     startedAt: DateTime.makeUnsafe(head.attemptAt)
-  }
+  }])
 ]
 
 const flight = (head: Head, meta: string): RunInFlight => ({

@@ -43,7 +43,9 @@ export const make = (
   const releasing = `with ${Sql.clock},
   u as (
     update ${run} r set lease_until = date_trunc('milliseconds', t.now), due = date_trunc('milliseconds', t.now),
-      released = coalesce($4::text, '')
+      released = case when $5::boolean and r.attempt > 1 then ${Sql.unstarted} else coalesce($4::text, '') end,
+      attempt = r.attempt - case when $5::boolean and r.attempt > 1 then 1 else 0 end,
+      stalled = r.stalled - case when $5::boolean and r.attempt > 1 then 1 else 0 end
     from t where r.run_id = $1::uuid and ${held} and r.settled_at is null
     returning r.run_id)
   select 'done' as tag from u
@@ -119,7 +121,8 @@ export const make = (
 
   return {
     renew: (leases, ttl) => renew(leases, Sql.ttlMillis(ttl)),
-    release: (lease, reason) => guarded("release", lease, releasing, [escapeOptional(reason)]),
+    release: (lease, reason, options) =>
+      guarded("release", lease, releasing, [escapeOptional(reason), options?.unstarted === true]),
     delete: (lease) => guarded("delete", lease, deleting, []),
     requestCancel: (runId) =>
       Effect.flatMap(

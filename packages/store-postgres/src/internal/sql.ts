@@ -69,13 +69,20 @@ export const renewed = (r: string, ttl: string): string =>
 /** Bounds an index scan; the server knows this instant when it plans, so it also knows how few runs there are. */
 export const mayHaveEnded = (r: string): string => `${r}.due <= statement_timestamp()`
 
+/**
+ * The mark of a release under which nothing was run: what the columns of the attempt hold is none, and all that were are
+ * past. No reason is like that: `escape` writes this character with four digits behind it.
+ */
+export const unstarted = "e'\\x10'"
+
 /** Hands a run to a new owner; the attempt so far joins the past ones. */
 export const taken = (r: string, owner: string, ttl: string): string =>
-  `past = ${r}.past || case when ${r}.past = '' then '' else ',' end || json_build_object(
+  `past = case when ${r}.released = ${unstarted} then ${r}.past else ${r}.past ||
+      case when ${r}.past = '' then '' else ',' end || json_build_object(
       'number', ${r}.attempt, 'owner', ${r}.owner, 'fence', ${r}.fence, 'startedAt', ${millis(`${r}.attempt_at`)},
       'endedAt', ${millis(`${r}.lease_until`)},
       'end', case when ${r}.released is null then 'expired' else 'released' end,
-      'reason', nullif(${r}.released, ''))::text,
+      'reason', nullif(${r}.released, ''))::text end,
     owner = ${owner}, fence = ${r}.fence + 1, attempt = ${r}.attempt + 1, attempt_at = t.now,
     stalled = ${r}.stalled + 1, released = null, lease_until = ${later(ttl)}, due = ${later(ttl)}`
 
@@ -86,7 +93,7 @@ export const head = (r: string): string =>
     'leaseUntil', ${millis(`${r}.lease_until`)}, 'iteration', ${r}.iteration, 'phase', ${r}.phase,
     'completed', ${r}.completed, 'past', ${r}.past, 'number', ${r}.attempt, 'owner', ${r}.owner, 'fence', ${r}.fence,
     'attemptAt', ${millis(`${r}.attempt_at`)}, 'cancelRequested', ${r}.cancel_requested, 'segments', ${r}.segments,
-    'position', ${r}.next_row, 'wasExhausted', ${r}.attempt - 1 >= ${r}.max_attempts or ${r}.stalled - 1 >= 2,
+    'unstarted', ${r}.released is not distinct from ${unstarted}, 'position', ${r}.next_row, 'wasExhausted', ${r}.attempt - 1 >= ${r}.max_attempts or ${r}.stalled - 1 >= 2,
     'key', ${r}.key, 'fingerprint', ${r}.fingerprint)::text`
 
 /** Checkpoints of the runs in `u`: the head of each as row -1, and the rows of its history. */

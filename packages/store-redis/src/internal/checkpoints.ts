@@ -183,11 +183,15 @@ export const make = (partitions: Partitions): Service => {
               DateTime.toEpochMillis(run.startedAt),
               partitions.settings.recordMillis
             ],
-            () => Effect.void
+            () =>
+              Effect.void
           )
       ),
-    release: (lease, reason) =>
-      guarded("release", release, lease, [...leaseArgs(lease), name(), Text.encode(reason ?? "")], () => Effect.void),
+    release: (lease, reason, options) => {
+      const unstarted = options?.unstarted === true ? 1 : 0
+      const args = [...leaseArgs(lease), name(), Text.encode(reason ?? ""), unstarted]
+      return guarded("release", release, lease, args, () => Effect.void)
+    },
     renew: renewAll,
     claim: (runId, owner, ttl) =>
       Effect.flatten(

@@ -32,6 +32,7 @@ export const claimNext = (partitions: Partitions): Service["claimNext"] =>
     if (filter.definitions?.length === 0) return []
     const filters = [
       ...(filter.kind === undefined ? [] : ["kind", filter.kind]),
+      ...(filter.roots === true ? ["root", "1"] : []),
       ...(filter.definitions ?? []).flatMap((name) => ["def", Text.encode(name)])
     ]
     const sources = partitions.all.map((partition) =>

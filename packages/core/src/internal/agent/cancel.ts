@@ -36,7 +36,7 @@ export const makeCancel = (
       touchedIssueUrls: [],
       result: undefined
     })
-    return Effect.as(settle(store, runs, lease, run), run)
+    return settle(store, runs, lease, run, { ambiguous: false })
   }
 
   const children = Effect.fnUntraced(function*(parentRunId: RunId) {

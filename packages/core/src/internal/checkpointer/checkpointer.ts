@@ -10,7 +10,7 @@ import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import { type AgentRun, type Attempt, type Idempotency, metaOf, type RunMeta } from "../../AgentRun.ts"
 import type { Checkpointer, EndOptions, Granted, MakeOptions, Meta, Options, WriteError } from "../../Checkpointer.ts"
-import { CheckpointStore, type Resumed } from "../../CheckpointStore.ts"
+import { type Begun, CheckpointStore, type Resumed } from "../../CheckpointStore.ts"
 import type { Lease } from "../../Lease.ts"
 import { json, type MessageCodec, type MessageUnreadable } from "../../MessageCodec.ts"
 import * as RunId from "../../RunId.ts"
@@ -43,17 +43,7 @@ export const make = <M = Json>(
     const hub = yield* hubOf(store, options)
     const packing = yield* makePacking(codecOf(options), meta.runId)
     const askedAt = begun?.askedAt ?? hub.watch.now()
-    const { owner, ttl } = hub
-    const answer = begun?.answer ??
-      (yield* Effect.catchTags(
-        hub.store.begin({ meta, owner, ttl, maxAttempts, exclusive: false, resumes: "same-name" }),
-        {
-          AgentBusy: Effect.die, // neither exclusive
-          KeyMismatch: Effect.die, // nor with a key
-          OtherDefinition: Effect.die
-        }
-      ))
-    if (answer._tag !== "Begun") return yield* Effect.die(answer) // same
+    const answer = begun?.answer ?? (yield* begin(hub, meta, maxAttempts, options.meta.runId === undefined))
     const { lease } = answer
     return yield* attach(options, {
       hub,
@@ -66,6 +56,29 @@ export const make = <M = Json>(
       origin: { ...origin, attempts: [{ number: 1, owner: lease.owner, fence: lease.fence, startedAt }] }
     })
   }))
+
+/** Begins a run. When its id is fresh, an answer that was lost is looked for: the run would be nobody's otherwise. */
+const begin = (
+  { owner, store, ttl }: Hub,
+  meta: RunMeta,
+  maxAttempts: number,
+  isFresh: boolean
+): Effect.Effect<Begun, RunExists | StoreError> =>
+  store.begin({ meta, owner, ttl, maxAttempts, exclusive: false, resumes: "same-name" }).pipe(
+    Effect.catchTags({
+      AgentBusy: Effect.die, // neither exclusive
+      KeyMismatch: Effect.die, // nor with a key
+      OtherDefinition: Effect.die,
+      StoreError: (error) =>
+        isFresh && error.isRetryable
+          ? Effect.flatMap(Effect.mapError(store.load(meta.runId), () => error), ({ attempts: [first, ...more] }) =>
+            first?.owner === owner && more.length === 0
+              ? Effect.succeed<Begun>({ _tag: "Begun", lease: { runId: meta.runId, owner, fence: first.fence } })
+              : Effect.fail(error))
+          : Effect.fail(error)
+    }),
+    Effect.flatMap((answer) => answer._tag === "Begun" ? Effect.succeed(answer) : Effect.die(answer)) // same
+  )
 
 export const resume = <M = Json>(
   options: Options & Coded<M> & { readonly resumed: Granted<Resumed> }
@@ -125,12 +138,11 @@ const originOf = ({ checkpoint, idempotency }: Resumed): Origin => ({
 })
 
 /** The three ways to end a run, each by writing its record. */
-const endings = <E>(origin: Origin, write: (run: AgentRun) => Effect.Effect<void, E>) => {
+const endings = <E>(origin: Origin, write: (run: AgentRun) => Effect.Effect<AgentRun, E>) => {
   const end = (options: EndOptions = {}, failure?: { readonly error: unknown }, cancelled = false) =>
     Effect.flatMap(now, (finishedAt) => {
       const { result, summary, touchedIssueUrls = [], warnings = [] } = options
-      const run = compose({ ...origin, finishedAt, cancelled, failure, summary, warnings, touchedIssueUrls, result })
-      return Effect.as(write(run), run)
+      return write(compose({ ...origin, finishedAt, cancelled, failure, summary, warnings, touchedIssueUrls, result }))
     })
   return {
     complete: (options?: EndOptions) => end(options),
@@ -146,7 +158,7 @@ const detached = <M>(origin: Origin): Checkpointer<M> => ({
   resumed: undefined,
   save: () => Effect.void,
   flush: Effect.succeed({ position: 0, cancelRequested: false }),
-  ...endings(origin, () => Effect.void),
+  ...endings(origin, Effect.succeed),
   release: () => Effect.void,
   stopped: Effect.never,
   guard: (effect) => effect
@@ -199,12 +211,16 @@ const attach = Effect.fnUntraced(function*<M>(
   /** One update at a time: an older one must not overtake a newer one while it is encoded. */
   const inOrder = Semaphore.makeUnsafe(1)
   let settling = false
+  const tries = { ambiguous: false }
 
-  const write = (run: AgentRun): Effect.Effect<void, WriteError> =>
-    Effect.uninterruptible(Effect.suspend((): Effect.Effect<void, WriteError> => {
-      if (saver.failure !== undefined || settling) return Effect.fail(saver.failure ?? new Gone({ runId }))
+  /** A lost lease may be the sign that a try to settle went through: the record says. */
+  const mayEnd = Effect.suspend(() => tries.ambiguous && saver.failure?._tag === "LeaseLost" ? Effect.void : ended)
+
+  const write = (run: AgentRun): Effect.Effect<AgentRun, WriteError> =>
+    Effect.uninterruptible(Effect.suspend((): Effect.Effect<AgentRun, WriteError> => {
+      if (settling) return Effect.fail(new Gone({ runId }))
       settling = true
-      return saver.exclusively(Effect.andThen(ended, settle(hub.store, runs, lease, run))).pipe(
+      return saver.exclusively(Effect.andThen(mayEnd, settle(hub.store, runs, lease, run, tries))).pipe(
         Effect.tap(() => Effect.sync(() => saver.end(new Gone({ runId })))),
         Effect.tapError((error) => Effect.sync(() => error._tag === "LeaseLost" && saver.end(error))),
         Effect.ensuring(Effect.sync(() => {

@@ -16,7 +16,7 @@ interface Entry {
   packed: Packed | undefined
   /** The text of a row that was tried but not confirmed. */
   sealed: { readonly row: number; readonly text: string } | undefined
-  readonly hash: string | undefined
+  hash: string | undefined
 }
 
 /** A history whose messages are all known. */
@@ -32,6 +32,8 @@ export interface Plan {
   readonly segments: ReadonlyArray<Segment>
   readonly entries: ReadonlyArray<Entry>
   readonly assigned: ReadonlyMap<Entry, number>
+  /** Hashes of messages that were encoded anew, and differently than before. */
+  readonly rehashed: ReadonlyMap<Entry, string>
   readonly rewrites: boolean
 }
 
@@ -47,7 +49,12 @@ export class History<M> {
   private stored: ReadonlyArray<Entry> = []
   private readonly byIdentity = new WeakMap<object, Entry>()
   private readonly byHash = new Map<string, Entry>()
+  /** Entries that hold an encoding. */
   private readonly pending = new Set<Entry>()
+  /** Entries of a history that is being encoded: a save that ends meanwhile must not take their encodings away. */
+  private preparing: ReadonlyArray<Entry | undefined> = []
+  /** Grows while a rewrite is not possible, so that it is tried less and less often. */
+  private patience = 1
   private readonly packing: Packing<M>
   /** Whether a message that was seen before is taken for unchanged. */
   private readonly trusting: boolean
@@ -95,50 +102,76 @@ export class History<M> {
     const own = [...messages] // the caller may go on with its array
     const entries: Array<Entry | undefined> = []
     const missing: Array<number> = []
+    const isKept = lookUp(before.entries)
+    this.preparing = entries
     for (let index = 0; index < own.length; index++) {
       const message = own[index] as M // within its length
       const same = index < before.entries.length && before.messages[index] === message
-      const entry = !this.trusting ? undefined : same ? before.entries[index] : this.recognise(message)
+      const entry = !this.trusting ? undefined : same ? before.entries[index] : this.recognise(message, isKept)
       if (entry === undefined) missing.push(index)
       entries.push(entry)
     }
-    const encoded = Effect.forEach(missing, (index) =>
-      Effect.map(this.encode(own[index] as M, index), (entry) => {
-        entries[index] = entry
-      }), { discard: true })
+    const encoded = Effect.forEach(
+      missing,
+      (index) =>
+        Effect.map(this.encode(own[index] as M, index, isKept), (entry) => {
+          entries[index] = entry
+        }),
+      { discard: true }
+    )
     // Without a hole every element is an entry.
     return Effect.as(encoded, { messages: own, entries: entries as ReadonlyArray<Entry> })
   }
 
+  /** What was encoded last is wanted from now on. */
+  offered(): void {
+    this.preparing = []
+  }
+
   /** Which rows a save of this history appends. `padding` asks for a row where there is nothing new. */
-  readonly plan = (
+  readonly plan = (known: Known<M>, padding: boolean): Effect.Effect<Plan, EncodeError | StoreError> =>
+    Effect.gen({ self: this }, function*() {
+      const plain = this.assign(known.entries, false)
+      if (this.isFragmented(plain)) {
+        // A rewrite encodes messages again: one that was changed in place meanwhile must not spoil the save.
+        const rewritten = yield* Effect.option(this.fill(known, this.assign(known.entries, true), true, padding))
+        if (rewritten._tag === "Some" && (this.trusting || rewritten.value.rehashed.size === 0)) return rewritten.value
+        this.patience *= 2
+      }
+      return yield* this.fill(known, plain, false, padding)
+    })
+
+  private readonly fill = (
     { entries, messages }: Known<M>,
+    { assigned, segments }: Assignment,
+    rewrites: boolean,
     padding: boolean
   ): Effect.Effect<Plan, EncodeError | StoreError> =>
     Effect.gen({ self: this }, function*() {
-      const plain = this.assign(entries, false)
-      const rewrites = this.isFragmented(plain)
-      const { assigned, segments } = rewrites ? this.assign(entries, true) : plain
       const rows: Array<string> = []
+      const rehashed = new Map<Entry, string>()
       if (assigned.size > 0) {
         for (let index = 0; index < entries.length; index++) {
           const entry = entries[index]
           const row = entry && assigned.get(entry)
           // An entry that occurs twice is written where it comes first.
           if (entry === undefined || row !== this.position + rows.length) continue
-          const sealed = entry.sealed?.row === row ? entry.sealed.text : undefined
-          if (sealed === undefined) {
-            const packed = entry.packed ??
-              (yield* this.packing.packMessage(messages[index] as M, `messages[${index}]`)) // as long as `entries`
-            const text = yield* this.packing.seal(packed, `row ${row}`)
-            entry.sealed = { row, text }
-            rows.push(text)
-          } else rows.push(sealed)
+          if (entry.sealed?.row !== row) {
+            let { packed } = entry
+            if (packed === undefined) {
+              const { bytes, ...again } = yield* this.packing.packMessage(messages[index] as M, `messages[${index}]`)
+              packed = again
+              const hash = entry.hash === undefined ? undefined : yield* this.packing.hash(bytes)
+              if (hash !== undefined && hash !== entry.hash) rehashed.set(entry, hash)
+            }
+            entry.sealed = { row, text: yield* this.packing.seal(packed, `row ${row}`) }
+          }
+          rows.push(entry.sealed.text)
         }
       }
       // Not part of any segment, so it is never read.
       if (padding && rows.length === 0) rows.push("")
-      return { position: this.position, rows, segments, entries, assigned, rewrites }
+      return { position: this.position, rows, segments, entries, assigned, rehashed, rewrites }
     })
 
   /** The save of this plan went through. `newest` is what is to be saved next. */
@@ -146,12 +179,16 @@ export class History<M> {
     if (plan.rewrites) {
       this.base = plan.position
       this.floor = plan.segments.length
+      this.patience = 1
     }
     for (const [entry, row] of plan.assigned) {
       entry.row = row
-      entry.packed = undefined
       entry.sealed = undefined
-      this.pending.delete(entry)
+      const hash = plan.rehashed.get(entry)
+      if (hash !== undefined) {
+        this.forget(entry)
+        entry.hash = hash
+      }
       if (entry.hash !== undefined) this.byHash.set(entry.hash, entry)
     }
     if (!this.stored.every((entry, index) => entry === plan.entries[index])) { // not plain growth
@@ -159,17 +196,19 @@ export class History<M> {
       for (const entry of this.stored) {
         if (kept.has(entry)) continue
         entry.row = undefined
-        this.forget(entry)
+        if (entry.packed === undefined) this.forget(entry)
       }
     }
     if (this.pending.size > 0) {
       const wanted = new Set(newest.entries)
+      const preparing = new Set(this.preparing)
       for (const entry of [...this.pending]) {
-        if (wanted.has(entry)) continue
+        const isStored = entry.row !== undefined
+        if (preparing.has(entry) || (!isStored && wanted.has(entry))) continue
         this.pending.delete(entry)
         entry.packed = undefined
         entry.sealed = undefined
-        this.forget(entry)
+        if (!isStored) this.forget(entry)
       }
     }
     this.position = plan.position + plan.rows.length
@@ -177,20 +216,32 @@ export class History<M> {
     this.stored = plan.entries
   }
 
-  private recognise(message: M): Entry | undefined {
+  /** The entry of a message that was seen before. One whose row may go with a save under way is encoded again. */
+  private recognise(message: M, isKept: (entry: Entry) => boolean): Entry | undefined {
     if (typeof message !== "object" || message === null) return undefined
-    return usable(this.byIdentity.get(message))
+    const entry = this.byIdentity.get(message)
+    return entry !== undefined && (entry.packed !== undefined || (entry.row !== undefined && isKept(entry)))
+      ? entry
+      : undefined
   }
 
-  private readonly encode = (message: M, index: number): Effect.Effect<Entry, EncodeError> =>
+  private readonly encode = (
+    message: M,
+    index: number,
+    isKept: (entry: Entry) => boolean
+  ): Effect.Effect<Entry, EncodeError> =>
     Effect.gen({ self: this }, function*() {
-      const twin = this.trusting ? this.recognise(message) : undefined // the same object, earlier in this history
+      // The same object, earlier in this history.
+      const twin = this.trusting ? this.recognise(message, isKept) : undefined
       if (twin !== undefined) return twin
       const { bytes, ...packed } = yield* this.packing.packMessage(message, `messages[${index}]`)
       const hash = yield* this.packing.hash(bytes)
       const copy = hash === undefined ? undefined : usable(this.byHash.get(hash))
-      const entry = copy ?? { row: undefined, packed, sealed: undefined, hash }
-      if (copy === undefined) this.pending.add(entry)
+      const entry = copy ?? { row: undefined, packed: undefined, sealed: undefined, hash }
+      if (entry.packed === undefined && !(copy !== undefined && isKept(copy))) {
+        entry.packed = packed
+        this.pending.add(entry)
+      }
       this.register(message, entry)
       return entry
     })
@@ -204,7 +255,7 @@ export class History<M> {
     if (entry.hash !== undefined && this.byHash.get(entry.hash) === entry) this.byHash.delete(entry.hash)
   }
 
-  private assign(entries: ReadonlyArray<Entry>, afresh: boolean) {
+  private assign(entries: ReadonlyArray<Entry>, afresh: boolean): Assignment {
     const assigned = new Map<Entry, number>()
     const segments: Array<[number, number]> = []
     let next = this.position
@@ -218,14 +269,25 @@ export class History<M> {
     return { assigned, segments, next }
   }
 
-  private isFragmented(
-    { next, segments }: { readonly next: number; readonly segments: ReadonlyArray<Segment> }
-  ): boolean {
-    if (segments.length > Math.max(limits.segments, 2 * this.floor)) return true
+  private isFragmented({ next, segments }: Assignment): boolean {
+    if (segments.length > this.patience * Math.max(limits.segments, 2 * this.floor)) return true
     const rows = next - this.base
     const live = segments.reduce((sum, [from, to]) => sum + to - from, 0) // rows that occur twice count twice: no harm
-    return rows >= limits.garbage && rows > 2 * live
+    return rows >= limits.garbage * this.patience && rows > 2 * live * this.patience
   }
+}
+
+/** Rows for the entries that need one, and the segments that result. */
+interface Assignment {
+  readonly assigned: ReadonlyMap<Entry, number>
+  readonly segments: ReadonlyArray<Segment>
+  readonly next: number
+}
+
+/** Whether an entry is one of these, built when it is asked for the first time: plain growth never asks. */
+const lookUp = (entries: ReadonlyArray<Entry>): (entry: Entry) => boolean => {
+  let set: Set<Entry> | undefined
+  return (entry) => (set ??= new Set(entries)).has(entry)
 }
 
 const usable = (entry: Entry | undefined): Entry | undefined =>

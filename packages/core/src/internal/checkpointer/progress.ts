@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import type { State, Update } from "../../Checkpointer.ts"
 import type { Delta } from "../../CheckpointStore.ts"
-import type { MessageTooLarge, Unencodable } from "../../MessageCodec.ts"
+import { type MessageTooLarge, Unencodable } from "../../MessageCodec.ts"
 import type { RunCheckpoint } from "../../RunCheckpoint.ts"
 import type { StoreError } from "../../StoreError.ts"
 import type { History, Known } from "./history.ts"
@@ -34,7 +34,7 @@ export const empty: Progress<never> = {
 }
 
 export const stateOf = <M>(progress: Progress<M>): State<M> => ({
-  messages: progress.known.messages,
+  messages: [...progress.known.messages], // the caller may do with it what it likes
   iteration: progress.iteration,
   phase: progress.phase,
   completedPhases: progress.completedPhases,
@@ -72,6 +72,10 @@ export const advance = Effect.fnUntraced(function*<M>(
     value === undefined || value === old.value
       ? Effect.succeed(old)
       : Effect.map(packing.packText(value, name), (packed): Text => ({ value, packed }))
+  // A database would refuse it with every save from now on.
+  if (update.iteration !== undefined && !Number.isSafeInteger(update.iteration)) {
+    return yield* new Unencodable({ path: "iteration", detail: `${update.iteration} is not a whole number` })
+  }
   return {
     known: update.messages === undefined ? before.known : yield* history.know(before.known, update.messages),
     iteration: update.iteration ?? before.iteration,

@@ -76,6 +76,7 @@ export class Saver<M> {
 
   offer(progress: Progress<M>): void {
     this.newest = progress
+    this.setup.history.offered()
     this.version++
     this.kick()
   }
@@ -209,7 +210,9 @@ export class Saver<M> {
         hub.store.save(lease, { ...head, position, rows, segments, ttl: hub.ttl }),
         (error) =>
           Effect.sync(() => {
-            if (error._tag === "StoreError" && error.reason !== "refused") this.ambiguous.push(plan)
+            // A conflict may be the answer to the second delivery of this save: drivers repeat on their own.
+            const isOpen = error._tag === "StoreError" ? error.reason !== "refused" : error._tag === "Conflict"
+            if (isOpen) this.remember(plan)
           })
       )
       if (cancelRequested) this.onCancel()
@@ -224,6 +227,15 @@ export class Saver<M> {
         MessageTooLarge: (error) => Effect.fail(refused(error.message))
       })
     )
+
+  /** During an outage the same is tried again and again. */
+  private remember(plan: Plan): void {
+    const isKnown = ({ position, rows, segments }: Plan): boolean =>
+      position === plan.position && segments.length === plan.segments.length && rows.length === plan.rows.length &&
+      segments.every(([from, to], index) => from === plan.segments[index]?.[0] && to === plan.segments[index]?.[1]) &&
+      rows.every((row, index) => row === plan.rows[index])
+    if (!this.ambiguous.some(isKnown)) this.ambiguous.push(plan)
+  }
 
   /** Another save has taken the row. It is one of ours whose answer was lost, or this is not our run any more. */
   private readonly readBack = (progress: Progress<M>): Effect.Effect<Plan, LeaseLost | StoreError> =>
@@ -245,7 +257,8 @@ export class Saver<M> {
 const refused = (detail: string): StoreError => new StoreError({ operation: "save", reason: "refused", detail })
 
 const isApplied = (plan: Plan, checkpoint: RunCheckpoint): boolean => {
-  if (plan.position + plan.rows.length !== checkpoint.position) return false
+  // Only a save that moved the position can be why another one conflicts.
+  if (plan.rows.length === 0 || plan.position + plan.rows.length !== checkpoint.position) return false
   if (JSON.stringify(plan.segments) !== JSON.stringify(checkpoint.segments)) return false
   let at = 0
   for (const [from, to] of checkpoint.segments) {

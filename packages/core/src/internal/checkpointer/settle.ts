@@ -63,27 +63,33 @@ export const compose = (ending: Ending): AgentRun => {
   }
 }
 
-/** Settles the run, with retries while the store does not answer. */
+/** What is known of the tries to settle one run. */
+interface Tries {
+  /** The answer of one was lost: it may have gone through. */
+  ambiguous: boolean
+}
+
+/** Settles the run, with retries while the store does not answer, and answers the record that is stored. */
 export const settle = (
   store: CheckpointStore["Service"],
   runs: RunStore["Service"] | undefined,
   lease: Lease,
-  run: AgentRun
-): Effect.Effect<void, LeaseLost | StoreError> => {
+  run: AgentRun,
+  tries: Tries
+): Effect.Effect<AgentRun, LeaseLost | StoreError> => {
   const lost = Effect.suspend(() => Effect.fail(new LeaseLost({ runId: lease.runId })))
-  /** A try whose answer was lost may have gone through. Only the lease's owner settles, so without records that is it. */
-  const confirm = runs === undefined ? Effect.void : Effect.flatMap(
+  /** Only the lease's owner settles, so without records a run that is gone is settled. */
+  const confirm = runs === undefined ? Effect.succeed(run) : Effect.flatMap(
     Effect.catchTag(runs.get(lease.runId), "RunNotFound", () => lost),
-    (stored) => isSettled(stored) && stored.attempts.at(-1)?.fence === lease.fence ? Effect.void : lost
+    (stored) => isSettled(stored) && stored.attempts.at(-1)?.fence === lease.fence ? Effect.succeed(stored) : lost
   )
-  let ambiguous = false
-  const attempt = Effect.suspend(() => store.settle(lease, run)).pipe(
+  const attempt = Effect.suspend(() => Effect.as(store.settle(lease, run), run)).pipe(
     Effect.catchTags({
       Fenced: () => lost,
-      Gone: () => (ambiguous ? confirm : lost),
+      Gone: () => (tries.ambiguous ? confirm : lost),
       StoreError: (error) =>
         Effect.suspend(() => {
-          ambiguous = true
+          if (error.reason !== "refused") tries.ambiguous = true
           return Effect.fail(error)
         })
     })

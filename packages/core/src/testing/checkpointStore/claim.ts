@@ -4,8 +4,10 @@
  * @since 0.1.0
  */
 import { assert } from "@effect/vitest"
+import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import { CheckpointStore } from "../../CheckpointStore.ts"
 import { type Case, check, StoreTime } from "../Conformance.ts"
 import * as Fixtures from "../internal/fixtures.ts"
@@ -212,5 +214,64 @@ export const cases: ReadonlyArray<Case> = [
       assert.lengthOf(attempts, 2)
       assert.strictEqual(attempts[1]?.owner, winner?._tag === "Success" ? winner.success.lease.owner : undefined)
     })
+  ),
+  check(
+    "leaves a run to its old or to its new owner when a claim is interrupted",
+    Effect.gen(function*() {
+      const store = yield* CheckpointStore
+      for (let round = 0; round < 10; round++) {
+        const { lease, runId } = yield* Fixtures.handedOver({ maxAttempts: 10 })
+        const owner = yield* Fixtures.freshOwner
+        const fiber = yield* Effect.forkChild(store.claim(runId, owner, Fixtures.longTtl))
+        for (let turn = 0; turn < round; turn++) yield* Effect.yieldNow
+        yield* Fiber.interrupt(fiber)
+        // What is under way may still land: then the run has a live owner, and is whole.
+        const again = yield* Effect.result(Fixtures.takeOver(runId))
+        const { attempts, messages } = yield* store.load(runId)
+
+        assert(again._tag === "Success" || again.failure._tag === "LeaseHeld")
+        assert.deepStrictEqual(messages, [])
+        assert.deepStrictEqual(attempts.map(({ number }) => number), attempts.map((_, index) => index + 1))
+        if (again._tag === "Failure") assert.strictEqual(attempts.at(-1)?.owner, owner)
+        yield* Fixtures.refused(store.save(lease, Fixtures.append(0, ["old"])), "Fenced")
+      }
+    })
+  ),
+  ...[-3_600_000, 3_600_000].map((skew) =>
+    check(
+      `takes no notice of a caller whose clock is ${skew < 0 ? "behind" : "ahead"}`,
+      Effect.gen(function*() {
+        const store = yield* CheckpointStore
+        const { shortTtl } = yield* StoreTime
+        const wrong = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+          Effect.flatMap(Clock.Clock, (clock) => Effect.provideService(effect, Clock.Clock, skewed(clock, skew)))
+        const live = yield* wrong(Fixtures.started())
+        yield* Fixtures.refused(wrong(Fixtures.takeOver(live.runId)), "LeaseHeld")
+        yield* wrong(store.save(live.lease, Fixtures.append(0, ["a"])))
+        yield* wrong(store.renew([live.lease], Fixtures.longTtl))
+        yield* Fixtures.refused(Fixtures.takeOver(live.runId), "LeaseHeld")
+        const { leaseUntil, startedAt, updatedAt } = yield* store.load(live.runId)
+        assert.isAtMost(Math.abs(updatedAt.epochMilliseconds - startedAt.epochMilliseconds), 60_000)
+        assert.isAtMost(leaseUntil.epochMilliseconds - updatedAt.epochMilliseconds, 3_660_000)
+
+        const short = yield* wrong(Fixtures.started({ ttl: shortTtl }))
+        yield* Fixtures.untilExpired
+        assert.strictEqual((yield* wrong(Fixtures.takeOver(short.runId))).lease.runId, short.runId)
+      })
+    )
   )
 ]
+
+/** A wall clock that is wrong; only the time since the start of the process is right. */
+const skewed = (clock: Clock.Clock, millis: number): Clock.Clock => {
+  const nanos = BigInt(millis) * 1_000_000n
+  return {
+    currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe() + millis,
+    currentTimeMillis: Effect.map(clock.currentTimeMillis, (now) => now + millis),
+    currentTimeNanosUnsafe: () => clock.currentTimeNanosUnsafe() + nanos,
+    currentTimeNanos: Effect.map(clock.currentTimeNanos, (now) => now + nanos),
+    monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe(),
+    monotonicTimeNanos: clock.monotonicTimeNanos,
+    sleep: (duration) => clock.sleep(duration)
+  }
+}

@@ -199,5 +199,22 @@ export const cases: ReadonlyArray<Case> = [
       assert.isTrue(messages.every((message, row) => message === rows[row]), "every row is in its place")
       yield* store.delete(lease)
     })
+  ),
+  check(
+    "keeps a hundred thousand rows, and two more",
+    Effect.gen(function*() {
+      const store = yield* CheckpointStore
+      const { lease, runId } = yield* Fixtures.started()
+      const rows = Array.from({ length: 100_000 }, (_, row) => `row ${row}`)
+      yield* store.save(lease, Fixtures.append(0, rows))
+      yield* store.save(lease, Fixtures.append(rows.length, ["one more", "another"]))
+      const { messages, position } = yield* store.load(runId)
+
+      assert.strictEqual(position, 100_002)
+      assert.lengthOf(messages, 100_002)
+      assert.isTrue(rows.every((row, at) => messages[at] === row), "every row is in its place")
+      assert.deepStrictEqual(messages.slice(-2), ["one more", "another"])
+      yield* store.delete(lease)
+    })
   )
 ]

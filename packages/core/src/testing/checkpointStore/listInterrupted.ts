@@ -8,6 +8,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { InFlightStatus } from "../../AgentRun.ts"
 import { CheckpointStore, type InterruptedFilter } from "../../CheckpointStore.ts"
+import type { RunId } from "../../RunId.ts"
 import { type Case, check, StoreTime } from "../Conformance.ts"
 import * as Fixtures from "../internal/fixtures.ts"
 
@@ -113,6 +114,44 @@ export const cases: ReadonlyArray<Case> = [
       assert.deepStrictEqual(yield* listed({ parentRunId }), [byParent, byAll])
       assert.deepStrictEqual(yield* listed({ agentName, callerId, channelId, parentRunId }), [byAll])
       assert.deepStrictEqual(yield* listed({ agentName, callerId: Fixtures.freshText("caller") }), [])
+    })
+  ),
+  check(
+    "takes a caller and a channel for texts, not for patterns",
+    Effect.gen(function*() {
+      const store = yield* CheckpointStore
+      const agentName = yield* Fixtures.freshAgent
+      const odd = [
+        "*",
+        "%",
+        "_",
+        "a:b",
+        "a",
+        "A",
+        "a b",
+        "{a}",
+        "a\0b",
+        "a\ud800",
+        "\\x00",
+        "'",
+        "é",
+        "e\u0301",
+        "x".repeat(10_000)
+      ]
+      const ids = new Map<string, RunId>()
+      for (const callerId of odd) {
+        const meta = { agentName, callerId, channelId: callerId }
+        ids.set(callerId, (yield* Fixtures.handedOver({ exclusive: false, meta })).runId)
+      }
+      for (const callerId of odd) {
+        for (const filter of [{ callerId }, { channelId: callerId }]) {
+          const { items } = yield* store.listInterrupted({ agentName, ...filter })
+          assert.deepStrictEqual(Fixtures.idsOf(items), [ids.get(callerId)], callerId.slice(0, 10))
+        }
+      }
+      for (const callerId of ["", "x", "b", "x".repeat(9_999)]) {
+        assert.deepStrictEqual((yield* store.listInterrupted({ agentName, callerId })).items, [], callerId.slice(0, 10))
+      }
     })
   ),
   check(

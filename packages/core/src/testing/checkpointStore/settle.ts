@@ -189,5 +189,51 @@ export const cases: ReadonlyArray<Case> = [
         assert.strictEqual("finishedAt" in stored, settled._tag === "Success")
       }
     })
+  ),
+  check(
+    "leaves nothing of a run whose saves and delete cross",
+    Effect.gen(function*() {
+      const store = yield* CheckpointStore
+      for (let round = 0; round < 8; round++) {
+        const { lease, meta, runId } = yield* Fixtures.started()
+        yield* store.save(lease, Fixtures.append(0, ["0"]))
+        const save = (position: number) => store.save(lease, Fixtures.append(position, [`${position}`], { notes: "n" }))
+        yield* Effect.all([
+          Effect.ignore(Effect.andThen(save(1), save(2))),
+          Effect.andThen(Effect.forEach(Array.from({ length: round % 4 }), () => Effect.yieldNow), store.delete(lease)),
+          Effect.ignore(save(1))
+        ], { concurrency: "unbounded" })
+        yield* Fixtures.refused(store.load(runId), "RunNotFound")
+        yield* Fixtures.refused(save(1), "Gone")
+        yield* Fixtures.started({ meta })
+        const again = yield* store.load(runId)
+
+        assert.deepStrictEqual(again.messages, [])
+        assert.strictEqual(again.position, 0)
+        assert.isUndefined(again.notes)
+      }
+    })
+  ),
+  check(
+    "keeps the child of a run that ends first",
+    Effect.gen(function*() {
+      const store = yield* CheckpointStore
+      for (const end of ["delete", "settle"] as const) {
+        const parent = yield* Fixtures.started()
+        const meta = { parentRunId: parent.runId }
+        const child = yield* Fixtures.started({ meta })
+        yield* store.save(child.lease, Fixtures.append(0, ["of the child"]))
+        if (end === "delete") yield* store.delete(parent.lease)
+        else yield* store.settle(parent.lease, yield* Fixtures.recordOf(parent))
+        yield* store.save(child.lease, Fixtures.append(1, ["goes on"]))
+        yield* store.release(child.lease)
+        const { items } = yield* store.listInterrupted({ parentRunId: parent.runId })
+
+        assert.deepStrictEqual(Fixtures.idsOf(items), [child.runId])
+        const { checkpoint } = yield* Fixtures.takeOver(child.runId)
+        assert.deepStrictEqual(checkpoint.messages, ["of the child", "goes on"])
+        assert.strictEqual(checkpoint.parentRunId, parent.runId)
+      }
+    })
   )
 ]

@@ -172,14 +172,14 @@ export const cases: ReadonlyArray<Case> = [
   check(
     "prunes a run with a key a day later, and frees the key",
     Effect.gen(function*() {
-      const { elapse } = yield* StoreTime
+      const { age } = yield* StoreTime
       const run = yield* Fixtures.settled({ idempotency: Fixtures.idempotency("key") })
       const { agentName } = run.meta
-      yield* elapse(Duration.subtract(keyRetention, Duration.minutes(1)))
+      yield* age(Duration.subtract(keyRetention, Duration.minutes(1)))
       yield* pruneAll({ olderThan: Duration.hours(1) })
       assert.deepStrictEqual(yield* existing([run]), [true])
 
-      yield* elapse(Duration.minutes(2))
+      yield* age(Duration.minutes(2))
       yield* pruneAll({ olderThan: Duration.hours(1) })
       assert.deepStrictEqual(yield* existing([run]), [false])
       yield* Fixtures.started({ idempotency: Fixtures.idempotency("key", "other payload"), meta: { agentName } })
@@ -217,6 +217,41 @@ export const cases: ReadonlyArray<Case> = [
       yield* Fixtures.untilExpired
 
       assert.strictEqual(yield* runs.prune({ exhaustedFor: shortTtl, batch: 2 }), 2)
+    })
+  ),
+  check(
+    "gives an exhausted run to who claims it or to a prune, never to both",
+    Effect.gen(function*() {
+      const store = yield* CheckpointStore
+      const runs = yield* RunStore
+      const { shortTtl } = yield* StoreTime
+      const all = yield* Effect.forEach(
+        Array.from({ length: 6 }),
+        () =>
+          Effect.gen(function*() {
+            const run = yield* Fixtures.started({ maxAttempts: 1 })
+            yield* store.save(run.lease, Fixtures.append(0, ["a", "b"]))
+            yield* store.release(run.lease)
+            return run
+          })
+      )
+      yield* Fixtures.untilExpired
+      const claims = all.map(({ runId }) => Effect.result(Fixtures.takeOver(runId)))
+      const [claimed] = yield* Effect.all([
+        Effect.all(claims, { concurrency: "unbounded" }),
+        runs.prune({ exhaustedFor: shortTtl })
+      ], { concurrency: "unbounded" })
+      for (const [index, result] of claimed.entries()) {
+        const { runId } = all[index] ?? assert.fail()
+        if (result._tag === "Failure") {
+          yield* Fixtures.refused(store.load(runId), "RunNotFound")
+          continue
+        }
+        // Claimed, and so it is whole: a prune that came second has taken no row of it.
+        yield* store.save(result.success.lease, Fixtures.append(2, ["c"]))
+        assert.deepStrictEqual((yield* store.load(runId)).messages, ["a", "b", "c"])
+        yield* store.delete(result.success.lease)
+      }
     })
   ),
   check(

@@ -103,7 +103,7 @@ local function matches(id)
   local v = redis.call('HMGET', K(id), 'agent', 'kind', 'caller', 'channel', 'parent', 'def')
   return v[1] and (not f.agent or v[1] == f.agent) and (not f.kind or v[2] == f.kind) and
     (not f.caller or v[3] == f.caller) and (not f.channel or v[4] == f.channel) and
-    (not f.parent or v[5] == f.parent) and (not definitions or definitions[v[6]])
+    (not f.parent or v[5] == f.parent) and (not f.root or not v[5]) and (not definitions or definitions[v[6]])
 end
 local found, looked, offset, done = {}, 0, 0, 0
 local lastLease, lastId = ARGV[4], ARGV[5]

@@ -71,11 +71,17 @@ local function take(id, owner, ttl, call)
   local fence = int(math.max(tonumber(h[6]) + 1, micros))
   local m = n + 1
   local set = { 'HSET', k, 'n', m, 'stalled', stalled + 1, 'owner', owner, 'fence', fence, 'lease', int(now + ttl),
-    'e' .. n, h[4], 'k' .. n, h[5] and 'released' or 'expired',
     'o' .. m, owner, 'f' .. m, fence, 's' .. m, int(now), 'call', call, 'cs', spent and '1' or '0' }
-  if h[5] and h[5] ~= '' then
-    set[#set + 1] = 'r' .. n
-    set[#set + 1] = h[5]
+  -- Closed already: a claim after it was given back unstarted.
+  local closed = redis.call('HEXISTS', k, 'k' .. n) == 1
+  local function add(name, value)
+    set[#set + 1] = name .. n
+    set[#set + 1] = value
+  end
+  if not closed then
+    add('e', h[4])
+    add('k', h[5] and 'released' or 'expired')
+    if h[5] and h[5] ~= '' then add('r', h[5]) end
   end
   redis.call(unpack(set))
   redis.call('HDEL', k, 'released')

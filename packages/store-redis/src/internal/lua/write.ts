@@ -77,7 +77,7 @@ return answers
 `
 )
 
-/** ARGV: id, owner, fence, call, reason. */
+/** ARGV: id, owner, fence, call, reason, whether nothing was run. */
 export const release = Shared.script(
   "release",
   Shared.base,
@@ -89,8 +89,13 @@ local h = redis.call('HMGET', K(id), 'fence', 'owner', 'released', 'n', 'max', '
 if h[3] and h[7] == ARGV[4] then return { 'released' } end
 local why = refusal(h, ARGV[2], ARGV[3])
 if why then return { why } end
-redis.call('HSET', K(id), 'lease', int(now), 'released', ARGV[5], 'call', ARGV[4])
-place(id, now, isSpent(h[4], h[5], h[6]))
+local n, stalled = h[4], h[6]
+if ARGV[6] == '1' and tonumber(n) > 1 then
+  redis.call('HDEL', K(id), 'o' .. n, 'f' .. n, 's' .. n)
+  n, stalled = n - 1, stalled - 1
+end
+redis.call('HSET', K(id), 'lease', int(now), 'released', ARGV[5], 'call', ARGV[4], 'n', n, 'stalled', stalled)
+place(id, now, isSpent(n, h[5], stalled))
 return { 'released' }
 `
 )
