@@ -15,7 +15,9 @@ import {
   type StoreError
 } from "@everbeat/core/StoreError"
 import * as DateTime from "effect/DateTime"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Claims from "./claims.ts"
 import * as Errors from "./errors.ts"
@@ -35,6 +37,9 @@ type Service = CheckpointStore["Service"]
 type Args = ReadonlyArray<string | number>
 
 const encodeRun = Schema.encodeUnknownEffect(AgentRunJson)
+
+/** Redis takes 1,048,576 arguments, and closes the connection on more; some are not rows. */
+const maxRows = 1_000_000
 
 /** Leases that one script renews. */
 const renewSize = 500
@@ -124,6 +129,9 @@ export const make = (partitions: Partitions): Service => {
 
   const saveRows = (lease: Lease, delta: Delta): ReturnType<Service["save"]> => {
     const { fence, owner, runId } = lease
+    if (delta.rows.length > maxRows) {
+      return Effect.fail(Errors.refused("save", `one save appends up to ${maxRows} messages, not ${delta.rows.length}`))
+    }
     const args: Array<string | number> = [runId, Text.encode(owner), fence, millisOf(delta.ttl), delta.position, 0]
     args.push(name(), delta.segments.map(([from, to]) => `${from},${to}`).join(";"))
     addDelta(args, delta)
@@ -137,29 +145,35 @@ export const make = (partitions: Partitions): Service => {
     })
   }
 
+  const renewPart = (items: ReadonlyArray<Lease>, partition: number, ttl: Duration.Duration) =>
+    call("renew", renew, partition, [millisOf(ttl), ...items.flatMap(leaseArgs)], (reply) => {
+      const answers = Read.list(reply)
+      return items.map((lease, index) => ({
+        lease,
+        state: states[Read.text(answers[2 * index])] ?? "gone",
+        cancelRequested: Read.number(answers[2 * index + 1]) === 1
+      }))
+    })
+
   const renewAll: Service["renew"] = (leases, ttl) =>
-    Effect.map(
+    Effect.flatMap(
+      // A node that is down must not keep the others from renewing: their leases live on whatever is answered.
       Effect.forEach(
         grouped(leases, ({ runId }) => ofRun(runId), renewSize),
-        ({ items, partition }) =>
-          call("renew", renew, partition, [millisOf(ttl), ...items.flatMap(leaseArgs)], (reply) => {
-            const answers = Read.list(reply)
-            return items.map((lease, index) => ({
-              lease,
-              state: states[Read.text(answers[2 * index])] ?? "gone",
-              cancelRequested: Read.number(answers[2 * index + 1]) === 1
-            }))
-          }),
+        ({ items, partition }) => Effect.result(renewPart(items, partition, ttl)),
         { concurrency: "unbounded" }
       ),
-      (groups) => {
-        const answers = new Map(groups.flat().map(({ lease, ...answer }) => [lease, answer]))
-        return leases.map((lease) => ({
+      (results) => {
+        const failure = results.find(Result.isFailure)
+        if (failure !== undefined) return Effect.fail(failure.failure)
+        const renewed = results.flatMap((result) => Result.isSuccess(result) ? result.success : [])
+        const answers = new Map(renewed.map(({ lease, ...answer }) => [lease, answer]))
+        return Effect.succeed(leases.map((lease) => ({
           runId: lease.runId,
-          state: "gone",
+          state: "gone" as const,
           cancelRequested: false,
           ...answers.get(lease)
-        }))
+        })))
       }
     )
 

@@ -103,21 +103,24 @@ export const make = (client: Redis | Cluster, settings: Settings): Effect.Effect
     const keys = bases.map((base) => [base, `${base}:absent`] as const)
     const noKeys = [`{${prefix}:none}`, `{${prefix}:none}:absent`] as const
 
-    const evaluate = (script: Script, partition: number, args: ReadonlyArray<string | number>): Promise<unknown> => {
+    /** Many arguments of a function go over the stack, which has no room for a hundred thousand. */
+    const run = (
+      command: "eval" | "evalsha",
+      what: string,
+      partition: number,
+      args: ReadonlyArray<string | number>
+    ): Promise<unknown> => {
       const [base, absent] = keys[partition] ?? noKeys
-      return client.evalsha(hashes.get(script) ?? "", 2, base, absent, ...args).catch((cause: unknown) => {
-        // The server was restarted, or the script never ran there: this time it travels along, and stays.
-        if (!isUnknownScript(cause)) throw cause
-        return client.eval(script.lua, 2, base, absent, ...args)
-      })
+      return args.length < 1000
+        ? client[command](what, 2, base, absent, ...args)
+        : client.call(command, [what, 2, base, absent, ...args])
     }
 
     const millis = Duration.toMillis(timeout)
-    // The limit is kept by the clock of who asks, and that is the same nearly always.
-    const limits = new WeakMap<Clock.Clock, TimeLimit>()
+    // The clock of who asks is the same nearly always: tests have others.
+    let limit: TimeLimit | undefined
     const limitBy = (clock: Clock.Clock): TimeLimit => {
-      const limit = limits.get(clock) ?? new TimeLimit(clock, millis)
-      limits.set(clock, limit)
+      if (limit?.clock !== clock) limit = new TimeLimit(clock, millis)
       return limit
     }
 
@@ -125,20 +128,22 @@ export const make = (client: Redis | Cluster, settings: Settings): Effect.Effect
     const limited = <A, B, E>(
       operation: string,
       send: () => Promise<A>,
-      answer: (value: A) => Effect.Effect<B, E>
+      answer: (value: A) => Effect.Effect<B, E>,
+      again: (cause: unknown) => Promise<A> = (cause) => Promise.reject(cause)
     ): Effect.Effect<B, E | StoreError> =>
       Effect.clockWith((clock) =>
         Effect.callback<B, E | StoreError>((resume) => {
           const stop = limitBy(clock).start(() => resume(Effect.fail(Errors.timeout(operation, millis))))
+          const answered = (value: A): void => {
+            stop()
+            resume(answer(value))
+          }
           const failed = (cause: unknown): void => {
             stop()
             resume(Effect.fail(Errors.fromClient(operation, cause)))
           }
           try {
-            send().then((value) => {
-              stop()
-              resume(answer(value))
-            }, failed)
+            send().then(answered, (cause: unknown) => again(cause).then(answered, failed))
           } catch (cause) {
             failed(cause)
           }
@@ -155,13 +160,19 @@ export const make = (client: Redis | Cluster, settings: Settings): Effect.Effect
       args: ReadonlyArray<string | number>,
       parse: (reply: Reply) => Effect.Effect<A, E>
     ) =>
-      limited(operation, () => evaluate(script, partition, args), (reply): Effect.Effect<A, E | StoreError> => {
-        try {
-          return parse(reply as Reply) // scripts answer texts, numbers, nulls and lists of these
-        } catch (cause) {
-          return Effect.fail(cause instanceof StoreError ? cause : Errors.corrupt(operation, cause))
-        }
-      })
+      limited(
+        operation,
+        () => run("evalsha", hashes.get(script) ?? "", partition, args),
+        (reply): Effect.Effect<A, E | StoreError> => {
+          try {
+            return parse(reply as Reply) // scripts answer texts, numbers, nulls and lists of these
+          } catch (cause) {
+            return Effect.fail(cause instanceof StoreError ? cause : Errors.corrupt(operation, cause))
+          }
+        },
+        // The server was restarted, or the script never ran there: this time it travels along, and stays.
+        (cause) => isUnknownScript(cause) ? run("eval", script.lua, partition, args) : Promise.reject(cause)
+      )
 
     return {
       settings,

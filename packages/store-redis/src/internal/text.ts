@@ -1,3 +1,4 @@
+/// <reference lib="es2024.string" />
 /**
  * Redis keeps bytes, and the client sends UTF-8, which has no lone surrogates:
  * they are escaped. Nearly every text is stored as it is.
@@ -7,12 +8,11 @@
 const mark = "\ue000"
 
 const loneOrMark = /[\ud800-\udfff\ue000]/gu
-const lone = /[\ud800-\udfff]/u
 const escaped = /\ue000([0-9a-f]{4})/gu
 
 /** A text as Redis can keep it. */
 export const encode = (text: string): string =>
-  text.startsWith(mark) || lone.test(text)
+  text.startsWith(mark) || !text.isWellFormed()
     ? mark + text.replace(loneOrMark, (char) => mark + char.charCodeAt(0).toString(16).padStart(4, "0"))
     : text
 

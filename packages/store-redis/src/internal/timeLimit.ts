@@ -21,7 +21,7 @@ export class TimeLimit {
   /** In the order in which their time is up, since all have the same. */
   private readonly waiting = new Set<Entry>()
   private watching = false
-  private readonly clock: Clock.Clock
+  readonly clock: Clock.Clock
   private readonly millis: number
 
   constructor(clock: Clock.Clock, millis: number) {

@@ -1,0 +1,59 @@
+import { assert, describe, it } from "@effect/vitest"
+import { RedisStore } from "@everbeat/store-redis"
+import { Duration, Effect } from "effect"
+import { startRedisCluster } from "../../../test/servers/redis.ts"
+import { append, begun, hostClient, inputFor, recordOf } from "./support.ts"
+
+const ownCluster = Effect.acquireRelease(
+  Effect.promise(() => startRedisCluster()),
+  (cluster) => Effect.promise(() => cluster.stop())
+)
+
+describe("a Cluster with a node that is down", () => {
+  it.live(
+    "renews the leases on the other nodes, says that it could not renew all, and goes on when the node is back",
+    () =>
+      Effect.gen(function*() {
+        const { nodes } = yield* ownCluster
+        const admins = yield* Effect.forEach(nodes, ({ url }) => hostClient(url))
+        // What holds the slots that are left must still answer.
+        yield* Effect.forEach(
+          admins,
+          (admin) => Effect.promise(() => admin.config("SET", "cluster-require-full-coverage", "no"))
+        )
+        const stores = yield* RedisStore.make({
+          cluster: { nodes: nodes.map(({ port }) => ({ host: "127.0.0.1", port })) },
+          timeout: "2 seconds"
+        })
+        const { checkpoints } = stores
+        const inputs = Array.from({ length: 24 }, (_, n) => inputFor(`agent-${n}`, { ttl: Duration.minutes(1) }))
+        const leases = yield* Effect.forEach(inputs, (input) => begun(stores, input))
+        const [node] = nodes
+        assert(node !== undefined)
+        yield* Effect.promise(() => node.kill())
+        const error = yield* Effect.flip(checkpoints.renew(leases, Duration.hours(5)))
+        assert.isTrue(error.isRetryable)
+
+        const loads = yield* Effect.forEach(
+          leases,
+          ({ runId }) => Effect.option(checkpoints.load(runId)),
+          { concurrency: "unbounded" }
+        )
+        const left = loads.flatMap((load) =>
+          load._tag === "Some" ? [load.value.leaseUntil.epochMilliseconds - load.value.startedAt.epochMilliseconds] : []
+        )
+        assert(left.length > 0 && left.length < leases.length, `${left.length} runs are on the nodes that are up`)
+        for (const millis of left) assert.isAbove(millis, Duration.toMillis("4 hours"))
+
+        yield* Effect.promise(() => node.restart())
+        const renewals = yield* Effect.retry(checkpoints.renew(leases, Duration.hours(5)), { times: 100 })
+        assert.deepStrictEqual(renewals.map(({ runId }) => runId), leases.map(({ runId }) => runId))
+        assert.isTrue(renewals.every(({ state }) => state === "renewed"))
+        const [lease, input] = [leases[0], inputs[0]]
+        assert(lease !== undefined && input !== undefined)
+        yield* checkpoints.save(lease, append(0, "a"))
+        yield* checkpoints.settle(lease, yield* recordOf(input))
+      }).pipe(Effect.scoped),
+    60_000
+  )
+})
