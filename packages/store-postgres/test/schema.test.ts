@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { PostgresMigrations, PostgresStore } from "@everbeat/store-postgres"
-import { Effect, Fiber } from "effect"
+import { Effect } from "effect"
 import type { Pool } from "pg"
 import * as Schema from "../src/internal/schema.ts"
 import { freshSchema, hostPool } from "./support/database.ts"
