@@ -141,14 +141,15 @@ export interface Saved {
 }
 
 /**
- * Answer of `renew` for one lease.
+ * Answer of `renew` for one lease. `unknown`: the part of the store that holds
+ * this one did not answer; ask again.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Renewal {
   readonly runId: RunId
-  readonly state: "renewed" | "fenced" | "gone"
+  readonly state: "renewed" | "fenced" | "gone" | "unknown"
   readonly cancelRequested: boolean
 }
 

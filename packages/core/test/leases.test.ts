@@ -108,4 +108,40 @@ it.layer(stores)("Leases of one process", (it) => {
       yield* Deferred.succeed(gate, undefined)
       assert.strictEqual((yield* early.report).status, "ok")
     }))
+
+  it.effect("a lease of which nothing is known is asked for again, and lost at its deadline alone", () =>
+    Effect.gen(function*() {
+      const real = yield* CheckpointStore.CheckpointStore
+      let asked = 0
+      let down = new Set<string>()
+      const store: typeof real = {
+        ...real,
+        renew: (leases, ttl) => {
+          asked++
+          return Effect.map(
+            real.renew(leases.filter(({ runId }) => !down.has(runId)), ttl),
+            (renewals) =>
+              leases.map(({ runId }) =>
+                renewals.find((renewal) => renewal.runId === runId) ??
+                  { runId, state: "unknown", cancelRequested: false } as const
+              )
+          )
+        }
+      }
+      const here = yield* Checkpointer.make({ store, meta })
+      const there = yield* Checkpointer.make({ store, meta })
+      const lost = yield* Effect.forkChild(Effect.flip(there.stopped))
+      down = new Set([there.runId])
+      yield* TestClock.adjust("20 seconds")
+      assert.isAbove(asked, 3, "asked more often than each third")
+      assert.isUndefined(lost.pollUnsafe())
+      down = new Set()
+      yield* TestClock.adjust("60 seconds")
+      assert.isUndefined(lost.pollUnsafe())
+      down = new Set([there.runId])
+      yield* TestClock.adjust("60 seconds")
+      assert.strictEqual((yield* Fiber.join(lost))._tag, "LeaseLost")
+      yield* here.save({ iteration: 1 })
+      yield* here.flush
+    }))
 })

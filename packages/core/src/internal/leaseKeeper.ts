@@ -110,6 +110,10 @@ export class LeaseKeeper {
     const asked = [...this.held.values()]
     const leases = asked.map(({ lease }) => lease)
     const patience = Math.max(...asked.map(({ storeMillis }) => storeMillis))
+    // The deadline decides when to give up; until then the store is asked more often.
+    const askAgainSoon = (): void => {
+      this.nextRenewal = watch.now() + this.ttlMillis / 12
+    }
     this.renewing = true
     this.nextRenewal = askedAt + this.ttlMillis / 3
     fork(
@@ -122,15 +126,14 @@ export class LeaseKeeper {
               if (renewal.state === "renewed") {
                 held.deadline = this.deadlineFrom(askedAt)
                 if (renewal.cancelRequested) held.onCancel()
+              } else if (renewal.state === "unknown") {
+                askAgainSoon()
               } else {
                 this.held.delete(renewal.runId)
                 held.onLost()
               }
             }),
-          // The deadline decides when to give up; until then the store is asked more often.
-          onFailure: () => {
-            this.nextRenewal = watch.now() + this.ttlMillis / 12
-          }
+          onFailure: askAgainSoon
         }),
         Effect.ensuring(Effect.sync(() => {
           this.renewing = false

@@ -15,7 +15,7 @@ import {
   type StoreError
 } from "@everbeat/core/StoreError"
 import * as DateTime from "effect/DateTime"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -155,27 +155,35 @@ export const make = (partitions: Partitions): Service => {
       }))
     })
 
-  const renewAll: Service["renew"] = (leases, ttl) =>
-    Effect.flatMap(
-      // A node that is down must not keep the others from renewing: their leases live on whatever is answered.
+  const renewAll: Service["renew"] = (leases, ttl) => {
+    // Of a node that is down nothing is known; the answers of the others must be there before the caller gives up.
+    const patience = Duration.divideUnsafe(partitions.settings.timeout, 2)
+    return Effect.flatMap(
       Effect.forEach(
         grouped(leases, ({ runId }) => ofRun(runId), renewSize),
-        ({ items, partition }) => Effect.result(renewPart(items, partition, ttl)),
+        ({ items, partition }) =>
+          Effect.result(
+            Effect.timeoutOrElse(renewPart(items, partition, ttl), {
+              duration: patience,
+              orElse: () => Effect.fail(Errors.timeout("renew", Duration.toMillis(patience)))
+            })
+          ),
         { concurrency: "unbounded" }
       ),
       (results) => {
-        const failure = results.find(Result.isFailure)
-        if (failure !== undefined) return Effect.fail(failure.failure)
         const renewed = results.flatMap((result) => Result.isSuccess(result) ? result.success : [])
+        const failure = results.find(Result.isFailure)
+        if (failure !== undefined && renewed.length === 0) return Effect.fail(failure.failure)
         const answers = new Map(renewed.map(({ lease, ...answer }) => [lease, answer]))
         return Effect.succeed(leases.map((lease) => ({
           runId: lease.runId,
-          state: "gone" as const,
+          state: "unknown" as const,
           cancelRequested: false,
           ...answers.get(lease)
         })))
       }
     )
+  }
 
   return {
     begin: beginRun,
