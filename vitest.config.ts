@@ -21,9 +21,7 @@ const projectsIn = (folder: string) =>
         name,
         include: ["test/**/*.test.ts"],
         // A project that needs servers starts them itself.
-        globalSetup: servers(folder, name),
-        // Real servers with real clocks, on a machine that may be busy with something else: a second failure is ours.
-        retry: servers(folder, name).length > 0 ? 1 : 0
+        globalSetup: servers(folder, name)
       }
     }))
 
