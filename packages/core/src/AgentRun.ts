@@ -10,7 +10,7 @@
 import * as Schema from "effect/Schema"
 import { AgentName } from "./AgentName.ts"
 import { Diagnostic } from "./Diagnostic.ts"
-import { pickMeta } from "./internal/runMeta.ts"
+import { pick } from "./internal/pick.ts"
 import { RunId } from "./RunId.ts"
 
 /**
@@ -215,4 +215,4 @@ export const isSettled = (run: AgentRun | RunInFlight): run is AgentRun => "fini
  * @category getters
  * @since 0.1.0
  */
-export const metaOf = (run: RunMeta): RunMeta => pickMeta(run)
+export const metaOf: (run: RunMeta) => RunMeta = pick<RunMeta>(RunMeta.fields)

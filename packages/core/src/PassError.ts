@@ -1,5 +1,6 @@
 /**
- * Reasons why there is no report of a pass.
+ * Reasons why there is no report of a pass, two of which end the work of a
+ * checkpointer, too: `LeaseLost` and `PassCancelled`.
  *
  * @since 0.1.0
  */
@@ -24,9 +25,10 @@ export class InvalidInput extends Schema.TaggedError<InvalidInput>("@everbeat/co
 }
 
 /**
- * Error returned when this process lost the lease of the pass while it ran: it
- * was frozen or cut off from the store for longer than the lease. The pass was
- * interrupted here; another process continues it, or the next heartbeat does.
+ * Error returned when this process lost the lease of the run while it worked on
+ * it: it was frozen or cut off from the store for longer than the lease. Its
+ * work was interrupted here; whoever has the lease now, or claims it next,
+ * continues the run.
  *
  * @category errors
  * @since 0.1.0
@@ -38,7 +40,7 @@ export class LeaseLost extends Schema.TaggedError<LeaseLost>("@everbeat/core/Lea
     return `This process lost the lease of run ${this.runId}.`
   }
   get hint(): string {
-    return "Call the heartbeat again: the run is continued or its report is answered."
+    return "Another process may have continued it. Call the heartbeat again, or claim the run, to learn what became of it."
   }
 }
 
@@ -62,8 +64,8 @@ export class PassInterrupted
 }
 
 /**
- * Error returned when somebody cancelled the pass. It is recorded as
- * `cancelled`.
+ * Error returned when somebody cancelled the run. A pass is recorded as
+ * `cancelled`; a checkpointer still holds its run and records it with `cancel`.
  *
  * @category errors
  * @since 0.1.0

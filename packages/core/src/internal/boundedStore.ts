@@ -6,14 +6,17 @@ import { StoreError } from "../StoreError.ts"
 import { limit } from "./launch.ts"
 import type { Watch } from "./watch.ts"
 
-type Bound = <A, E>(operation: string, call: () => Effect.Effect<A, E>) => Effect.Effect<A, E | StoreError>
-
 /**
  * A store that does not answer must hold up nobody: an operation without an
  * answer ends as a `StoreError` with reason `timeout`, its outcome unknown. A
  * store that throws, dies or interrupts itself is one that fails.
  */
-const bound = (watch: Watch, millis: number): Bound => <A, E>(operation: string, call: () => Effect.Effect<A, E>) =>
+export const bounded = <A, E>(
+  watch: Watch,
+  millis: number,
+  operation: string,
+  call: () => Effect.Effect<A, E>
+): Effect.Effect<A, E | StoreError> =>
   limit(
     watch,
     Effect.catchCause(Effect.suspend(call), (cause): Effect.Effect<never, E | StoreError> =>
@@ -25,25 +28,33 @@ const bound = (watch: Watch, millis: number): Bound => <A, E>(operation: string,
     () => new StoreError({ operation, reason: "timeout", detail: `no answer within ${millis} ms` })
   )
 
-/** The operations that the engine calls, bounded. */
+type Bound = <A, E>(operation: string, call: () => Effect.Effect<A, E>) => Effect.Effect<A, E | StoreError>
+
+/** Every operation of the store, bounded. */
 export const boundCheckpoints = (
   store: CheckpointStore["Service"],
   watch: Watch,
   millis: number
 ): CheckpointStore["Service"] => {
-  const bounded = bound(watch, millis)
+  const bound: Bound = (operation, call) => bounded(watch, millis, operation, call)
   return {
-    ...store,
-    begin: (input) => bounded("begin", () => store.begin(input)),
-    save: (lease, delta) => bounded("save", () => store.save(lease, delta)),
-    settle: (lease, run) => bounded("settle", () => store.settle(lease, run)),
-    release: (lease, reason) => bounded("release", () => store.release(lease, reason)),
-    renew: (leases, ttl) => bounded("renew", () => store.renew(leases, ttl)),
-    load: (runId) => bounded("load", () => store.load(runId))
+    begin: (input) => bound("begin", () => store.begin(input)),
+    save: (lease, delta) => bound("save", () => store.save(lease, delta)),
+    settle: (lease, run) => bound("settle", () => store.settle(lease, run)),
+    release: (lease, reason) => bound("release", () => store.release(lease, reason)),
+    renew: (leases, ttl) => bound("renew", () => store.renew(leases, ttl)),
+    claim: (runId, owner, ttl) => bound("claim", () => store.claim(runId, owner, ttl)),
+    claimNext: (...input) => bound("claimNext", () => store.claimNext(...input)),
+    requestCancel: (runId) => bound("requestCancel", () => store.requestCancel(runId)),
+    load: (runId) => bound("load", () => store.load(runId)),
+    listInterrupted: (...input) => bound("listInterrupted", () => store.listInterrupted(...input)),
+    delete: (lease) => bound("delete", () => store.delete(lease)),
+    ping: bound("ping", () => store.ping)
   }
 }
 
-export const boundRuns = (store: RunStore["Service"], watch: Watch, millis: number): RunStore["Service"] => {
-  const bounded = bound(watch, millis)
-  return { ...store, get: (runId) => bounded("get", () => store.get(runId)) }
-}
+/** What the engine asks of the records, bounded. */
+export const boundRuns = (store: RunStore["Service"], watch: Watch, millis: number): RunStore["Service"] => ({
+  ...store,
+  get: (runId) => bounded(watch, millis, "get", () => store.get(runId))
+})

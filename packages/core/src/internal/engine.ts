@@ -1,5 +1,5 @@
 /** The engine: validates, asks the store, and runs, joins or replays a pass. */
-import * as Clock from "effect/Clock"
+import type * as Clock from "effect/Clock"
 import { uuidV7Unsafe } from "effect/crypto/SecureRandom"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import { type AgentName, isAgentName } from "../AgentName.ts"
-import type { AgentRun, Attempt, Idempotency, RunMeta } from "../AgentRun.ts"
+import { type AgentRun, type Attempt, type Idempotency, metaOf, type RunMeta } from "../AgentRun.ts"
 import type { CheckpointStore, Resumed } from "../CheckpointStore.ts"
 import type { Heartbeat, Pass, RunOptions } from "../Heartbeat.ts"
 import type { HeartbeatEngine } from "../HeartbeatEngine.ts"
@@ -21,21 +21,20 @@ import { boundCheckpoints, boundRuns } from "./boundedStore.ts"
 import { type Definition, definitionOf } from "./definition.ts"
 import { canonicalPayload, fingerprint } from "./fingerprint.ts"
 import { makeJoin } from "./join.ts"
-import { LeaseKeeper } from "./leaseKeeper.ts"
+import type { LeaseHolding } from "./leaseKeeper.ts"
 import { runPass } from "./pass.ts"
 import { fromRun, toRun } from "./passReport.ts"
 import type { Restored } from "./passRunner.ts"
 import { Meters } from "./passTelemetry.ts"
-import { pickMeta } from "./runMeta.ts"
+import { joinKeeper } from "./sharedKeeper.ts"
 import { takeOver } from "./takeOver.ts"
-import { Watch } from "./watch.ts"
 
 /** What all passes of an engine share. */
 export interface EngineState {
   readonly store: CheckpointStore["Service"]
   readonly runs: RunStore["Service"] | undefined
   readonly ttl: Duration.Duration
-  readonly keeper: LeaseKeeper
+  readonly keeper: LeaseHolding
   readonly clock: Clock.Clock
   readonly active: Map<RunId.RunId, ActivePass>
 }
@@ -68,32 +67,18 @@ export const makeEngine = Effect.fnUntraced(function*(
   options: { readonly ttl: Duration.Duration; readonly storeMillis: number }
 ): Effect.fn.Return<HeartbeatEngine["Service"], never, Scope.Scope> {
   const owner = uuidV7Unsafe()
-  const clock = yield* Clock.Clock
-  const context = yield* Effect.context<never>()
   const { storeMillis, ttl } = options
-  const watch = new Watch(clock, context)
+  const { clock, keeper, watch } = yield* joinKeeper(checkpoints, ttl)
   const store = boundCheckpoints(checkpoints, watch, storeMillis)
   const runs = records && boundRuns(records, watch, storeMillis)
   const active = new Map<RunId.RunId, ActivePass>()
-  const background = new Set<() => void>()
   const meters = new WeakMap<Definition, Map<AgentName, Meters>>()
   /** Calls that wait for the store's answer to `begin`, and who waits for all of them. */
   let beginning = 0
   const begun = new Set<() => void>()
   let stopping = false
 
-  const keeper = new LeaseKeeper({
-    store,
-    ttl,
-    watch,
-    fork: (effect) => {
-      const fiber = Effect.runForkWith(context)(effect)
-      const stop = () => fiber.interruptUnsafe()
-      background.add(stop)
-      fiber.addObserver(() => background.delete(stop))
-    }
-  })
-  const state: EngineState = { store, runs, ttl, keeper, clock, active }
+  const state: EngineState = { store, runs, ttl, keeper: keeper.within(storeMillis), clock, active }
 
   const metersOf = (definition: Definition, agentName: AgentName): Meters => {
     let byAgent = meters.get(definition)
@@ -159,7 +144,7 @@ export const makeEngine = Effect.fnUntraced(function*(
       const recorded = yield* takeOver(definition, checkpoint, exhausted)
       return yield* runPass(state, {
         definition,
-        meta: pickMeta(checkpoint),
+        meta: metaOf(checkpoint),
         lease,
         askedAt,
         attempts: checkpoint.attempts,
@@ -195,7 +180,7 @@ export const makeEngine = Effect.fnUntraced(function*(
       origin: "resumed",
       recorded: true
     } as const
-    const run = toRun(report, "cancelled", pickMeta(checkpoint), attempts, idempotency)
+    const run = toRun(report, "cancelled", metaOf(checkpoint), attempts, idempotency)
     return store.settle(lease, run).pipe(
       Effect.catchTags({ Fenced: () => Effect.void, Gone: () => Effect.void }) // somebody else closed it
     )
@@ -232,7 +217,7 @@ export const makeEngine = Effect.fnUntraced(function*(
     const again = Effect.suspend(() => {
       const { name, hash } = definition
       const meta = { ...who, payload, runId: RunId.make(agent), kind: "heartbeat", agentName: agent } as const
-      return beginSafely(definition, pickMeta({ ...meta, definition: { name, hash } } as RunMeta), idempotency)
+      return beginSafely(definition, metaOf({ ...meta, definition: { name, hash } } as RunMeta), idempotency)
     }).pipe(Effect.tap((pass) => Effect.sync(() => onBegun(pass))))
     return yield* onBusy === "join" ? joinOrBegin(again, definition.name, key !== undefined) : again
   })
@@ -283,15 +268,7 @@ export const makeEngine = Effect.fnUntraced(function*(
       )
     })
 
-  yield* Effect.addFinalizer(() =>
-    Effect.andThen(
-      drain(Duration.zero),
-      Effect.sync(() => {
-        for (const stop of [...background]) stop()
-        watch.close()
-      })
-    )
-  )
+  yield* Effect.addFinalizer(() => drain(Duration.zero))
   return { owner, start, run, drain }
 })
 

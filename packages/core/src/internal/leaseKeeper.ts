@@ -3,14 +3,28 @@ import * as Effect from "effect/Effect"
 import type { CheckpointStore } from "../CheckpointStore.ts"
 import type { Lease } from "../Lease.ts"
 import type { RunId } from "../RunId.ts"
+import { bounded } from "./boundedStore.ts"
 import type { Watch } from "./watch.ts"
 
-interface Held {
+/** What an owner is told of its lease. */
+export interface Told {
+  readonly onLost: () => void
+  readonly onCancel: () => void
+}
+
+interface Held extends Told {
   readonly lease: Lease
   /** Monotonic milliseconds at which the owner must have stopped. */
   deadline: number
-  readonly onLost: () => void
-  readonly onCancel: () => void
+  readonly storeMillis: number
+}
+
+/** The leases of one user of a keeper. */
+export interface LeaseHolding {
+  /** `askedAt` is the monotonic time before the lease was asked for. */
+  readonly add: (lease: Lease, askedAt: number, told: Told) => void
+  /** Forgets a lease: no renewal that starts from now on asks for it. */
+  readonly remove: (lease: Lease) => void
 }
 
 export interface KeeperSetup {
@@ -34,6 +48,7 @@ export class LeaseKeeper {
   private readonly ttlMillis: number
   private renewing = false
   private nextRenewal = 0
+  private wake = Infinity
   private disarm: (() => void) | undefined
   private readonly setup: KeeperSetup
 
@@ -42,17 +57,26 @@ export class LeaseKeeper {
     this.ttlMillis = Duration.toMillis(setup.ttl)
   }
 
-  /** `askedAt` is the monotonic time before the lease was asked for. */
-  add(lease: Lease, askedAt: number, on: { readonly onLost: () => void; readonly onCancel: () => void }): void {
-    this.held.set(lease.runId, { lease, deadline: this.deadlineFrom(askedAt), ...on })
-    if (this.disarm !== undefined) return
-    this.nextRenewal = this.setup.watch.now() + this.ttlMillis / 3
-    this.arm()
+  /** For a user that waits so long for the store: a renewal waits as long as the most patient of its leases. */
+  within(storeMillis: number): LeaseHolding {
+    return {
+      add: (lease, askedAt, told) => this.add({ lease, deadline: this.deadlineFrom(askedAt), storeMillis, ...told }),
+      remove: (lease) => {
+        if (this.held.get(lease.runId)?.lease.fence === lease.fence) this.held.delete(lease.runId)
+      }
+    }
   }
 
-  /** Forgets a lease: no renewal that starts from now on asks for it. */
-  remove(lease: Lease): void {
-    if (this.held.get(lease.runId)?.lease.fence === lease.fence) this.held.delete(lease.runId)
+  private add(held: Held): void {
+    const { fence, runId } = held.lease
+    const other = this.held.get(runId)
+    // Another owner in this process: whoever has the older fence has lost the run.
+    if (other !== undefined && other.lease.fence > fence) return held.onLost()
+    this.held.set(runId, held)
+    if (other !== undefined && other.lease.fence < fence) other.onLost()
+    if (this.disarm === undefined) this.nextRenewal = this.setup.watch.now() + this.ttlMillis / 3
+    else if (held.deadline >= this.wake) return
+    this.arm() // also for a lease whose answer came so late that it ends before the next renewal
   }
 
   private deadlineFrom(askedAt: number): number {
@@ -64,9 +88,9 @@ export class LeaseKeeper {
     this.disarm?.()
     this.disarm = undefined
     if (this.held.size === 0) return
-    let wake = this.renewing ? Infinity : this.nextRenewal
-    for (const { deadline } of this.held.values()) wake = Math.min(wake, deadline)
-    this.disarm = this.setup.watch.after(Math.max(0, wake - this.setup.watch.now()), () => this.tick())
+    this.wake = this.renewing ? Infinity : this.nextRenewal
+    for (const { deadline } of this.held.values()) this.wake = Math.min(this.wake, deadline)
+    this.disarm = this.setup.watch.after(Math.max(0, this.wake - this.setup.watch.now()), () => this.tick())
   }
 
   private tick(): void {
@@ -82,11 +106,14 @@ export class LeaseKeeper {
 
   /** On a fiber of its own: a store that does not answer must not hold up the deadlines. */
   private renew(askedAt: number): void {
+    const { fork, store, ttl, watch } = this.setup
     const asked = [...this.held.values()]
+    const leases = asked.map(({ lease }) => lease)
+    const patience = Math.max(...asked.map(({ storeMillis }) => storeMillis))
     this.renewing = true
     this.nextRenewal = askedAt + this.ttlMillis / 3
-    this.setup.fork(
-      this.setup.store.renew(asked.map(({ lease }) => lease), this.setup.ttl).pipe(
+    fork(
+      bounded(watch, patience, "renew", () => store.renew(leases, ttl)).pipe(
         Effect.match({
           onSuccess: (renewals) =>
             renewals.forEach((renewal, index) => {
@@ -102,7 +129,7 @@ export class LeaseKeeper {
             }),
           // The deadline decides when to give up; until then the store is asked more often.
           onFailure: () => {
-            this.nextRenewal = this.setup.watch.now() + this.ttlMillis / 12
+            this.nextRenewal = watch.now() + this.ttlMillis / 12
           }
         }),
         Effect.ensuring(Effect.sync(() => {

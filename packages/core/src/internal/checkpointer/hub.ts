@@ -1,14 +1,14 @@
-/** What all checkpointers of this process share on one store: an owner, its timers, and the renewal of the leases. */
-import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
+/** What all checkpointers of this process share on one store: an owner, and the keeper that passes use, too. */
+import type * as Clock from "effect/Clock"
 import { uuidV7Unsafe } from "effect/crypto/SecureRandom"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { CheckpointStore } from "../../CheckpointStore.ts"
 import { boundCheckpoints } from "../boundedStore.ts"
-import { LeaseKeeper } from "../leaseKeeper.ts"
-import { Watch } from "../watch.ts"
+import type { LeaseHolding } from "../leaseKeeper.ts"
+import { joinKeeper, type SharedKeeper } from "../sharedKeeper.ts"
+import type { Watch } from "../watch.ts"
 
 export interface Hub {
   readonly owner: string
@@ -17,73 +17,32 @@ export interface Hub {
   readonly ttl: Duration.Duration
   readonly storeMillis: number
   readonly store: CheckpointStore["Service"]
-  readonly keeper: LeaseKeeper
+  readonly keeper: LeaseHolding
 }
 
-interface Shared {
-  readonly hub: Hub
-  readonly stop: () => void
-  users: number
+const owners = new WeakMap<SharedKeeper, string>()
+
+const ownerOf = (shared: SharedKeeper): string => {
+  let owner = owners.get(shared)
+  if (owner === undefined) owners.set(shared, owner = uuidV7Unsafe())
+  return owner
 }
 
-const hubs = new WeakMap<CheckpointStore["Service"], Set<Shared>>()
-
-const open = (
-  checkpoints: CheckpointStore["Service"],
-  clock: Clock.Clock,
-  ttl: Duration.Duration,
-  storeMillis: number
-): Shared => {
-  // Nothing of the first user's context: it would be kept alive by the others.
-  const context = Context.make(Clock.Clock, clock)
-  const watch = new Watch(clock, context)
-  const store = boundCheckpoints(checkpoints, watch, storeMillis)
-  const background = new Set<() => void>()
-  const keeper = new LeaseKeeper({
-    store,
-    ttl,
-    watch,
-    fork: (effect) => {
-      const fiber = Effect.runForkWith(context)(effect)
-      const stop = () => fiber.interruptUnsafe()
-      background.add(stop)
-      fiber.addObserver(() => background.delete(stop))
-    }
-  })
-  return {
-    hub: { owner: uuidV7Unsafe(), clock, watch, ttl, storeMillis, store, keeper },
-    stop: () => {
-      for (const stop of [...background]) stop()
-      watch.close()
-    },
-    users: 0
-  }
-}
-
-/** Joins the hub of this store, clock and lease time, and leaves it when the scope closes. */
+/** The hub of this store, clock and lease time, until the scope closes. */
 export const joinHub = (
   store: CheckpointStore["Service"],
   ttl: Duration.Duration,
   storeMillis: number
 ): Effect.Effect<Hub, never, Scope.Scope> =>
-  Effect.map(
-    Effect.acquireRelease(
-      Effect.map(Clock.Clock, (clock) => {
-        let shared = hubs.get(store)
-        if (shared === undefined) hubs.set(store, shared = new Set())
-        let found = [...shared].find(({ hub }) =>
-          hub.clock === clock && hub.storeMillis === storeMillis && Duration.equals(hub.ttl, ttl)
-        )
-        if (found === undefined) shared.add(found = open(store, clock, ttl, storeMillis))
-        found.users++
-        return found
-      }),
-      (found) =>
-        Effect.sync(() => {
-          if (--found.users > 0) return
-          hubs.get(store)?.delete(found)
-          found.stop()
-        })
-    ),
-    ({ hub }) => hub
-  )
+  Effect.map(joinKeeper(store, ttl), (shared) => {
+    const { clock, keeper, watch } = shared
+    return {
+      owner: ownerOf(shared),
+      clock,
+      watch,
+      ttl,
+      storeMillis,
+      store: boundCheckpoints(store, watch, storeMillis),
+      keeper: keeper.within(storeMillis)
+    }
+  })
