@@ -63,7 +63,7 @@ export class State extends Context.Service<State, {
         if (document === undefined) return { version: undefined, value: initial }
         const value = yield* decode(document.text).pipe(
           Effect.tapError((error) => Effect.logError(`Dispatch's state ${name} is not what Dispatch wrote`, error)),
-          Effect.mapError(() => new TrackerUnavailable({ operation, outcome: "nothing" }))
+          Effect.mapError(() => new TrackerUnavailable({ operation, outcome: "unreadable" }))
         )
         return { version: document.version, value }
       })

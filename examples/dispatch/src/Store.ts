@@ -16,7 +16,8 @@ export class StoreUnavailable extends Schema.TaggedError<StoreUnavailable>()("St
   reason: Schema.String
 }) {
   override get message(): string {
-    return `Cannot use the store at ${this.place} (${this.reason}). Start it, or set EVERBEAT_STORE to another one.`
+    return `Cannot use the store at ${this.place} (${this.reason}). ` +
+      "Check that it runs and lets Dispatch in, or set EVERBEAT_STORE to another one."
   }
 }
 
@@ -93,7 +94,8 @@ const redis = Effect.fnUntraced(function*({ place, url }: Durable) {
   yield* Effect.tryPromise({
     try: async () => {
       await client.connect()
-      await client.ping()
+      // Where the database of the address does not exist, the client goes on with database 0, which is somebody else's.
+      await client.select(client.options.db ?? 0)
     },
     catch: (cause) => unavailable(place)(last ?? cause)
   }).pipe(

@@ -13,6 +13,7 @@ import { Mirror } from "../src/Mirror.ts"
 import { Reporting } from "../src/Reporting.ts"
 import type { TicketWrite } from "../src/Ticket.ts"
 import { Tracker } from "../src/Tracker.ts"
+import { beat, isBusy, request, until } from "./support/client.ts"
 import { stores } from "./support/stores.ts"
 
 const tokens = [
@@ -41,27 +42,6 @@ const hostOn = Effect.fnUntraced(function*(url: string) {
   )
   return (yield* Effect.provide(Host.serve(0), services)).url
 })
-
-const request = (method: "GET" | "POST", url: string, token = "t-triage", body?: unknown) =>
-  Effect.promise(async (signal) => {
-    const response = await fetch(url, {
-      method,
-      signal,
-      headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) })
-    })
-    return { status: response.status, body: await response.json() }
-  })
-
-const beat = (url: string, agent = "triage") => request("POST", `${url}/api/agents/${agent}/heartbeat`, `t-${agent}`)
-
-const isBusy = ({ status }: { readonly status: number }) => status === 409
-
-const until = <A, E, R>(effect: Effect.Effect<A, E, R>, holds: (value: A) => boolean): Effect.Effect<A, E, R> =>
-  Effect.flatMap(
-    effect,
-    (value) => holds(value) ? Effect.succeed(value) : Effect.andThen(Effect.sleep("50 millis"), until(effect, holds))
-  )
 
 /** A host as a process of its own, with the forge of the test; killed with the scope. */
 const processOn = Effect.fnUntraced(function*(url: string, ...args: ReadonlyArray<string>) {

@@ -26,17 +26,22 @@ const postgres = Effect.acquireRelease(
   ({ name }) => Effect.promise(() => withClient((client) => client.query(`drop database ${name} with (force)`)))
 ).pipe(Effect.map(({ url }) => url))
 
-let databases = 0
+const withRedis = async <A>(url: string, use: (client: Redis) => Promise<A>): Promise<A> => {
+  const client = new Redis(url)
+  try {
+    return await use(client)
+  } finally {
+    client.disconnect()
+  }
+}
 
-/** The address of an empty database, which is emptied with the scope. */
+/** The address of an empty database, which is emptied with the scope. Database 0 counts them, for all files of tests. */
 const redis = Effect.acquireRelease(
-  Effect.sync(() => `${inject("dispatchStores").redis}/${++databases}`),
-  (url) =>
-    Effect.promise(async () => {
-      const client = new Redis(url)
-      await client.flushdb()
-      client.disconnect()
-    })
+  Effect.promise(async () => {
+    const { redis } = inject("dispatchStores")
+    return `${redis}/${await withRedis(redis, (client) => client.incr("databases"))}`
+  }),
+  (url) => Effect.promise(() => withRedis(url, (client) => client.flushdb()))
 )
 
 /** An empty store for a test, by the scheme of its address. */
