@@ -8,6 +8,7 @@ import { Redis } from "ioredis"
 import { Pool } from "pg"
 import type { StoreAddress } from "./Configuration.ts"
 import * as Documents from "./Documents.ts"
+import { failureReason } from "./failureReason.ts"
 import { State } from "./State.ts"
 
 /** The store that Dispatch was told to use does not let it in. */
@@ -119,9 +120,5 @@ const kept = (
     Context.add(State, State.fromDocuments(documents))
   )
 
-/** One line. Where several addresses were tried, `pg` and Node leave the message empty and have a code only. */
-const unavailable = (place: string) => (cause: unknown): StoreUnavailable => {
-  const { code, detail, message } = Object(cause) as { code?: unknown; detail?: unknown; message?: unknown }
-  const said = [detail, message, code].find((text): text is string => typeof text === "string" && text !== "")
-  return new StoreUnavailable({ place, reason: (said ?? "unknown").split("\n", 1).join("").trim() })
-}
+const unavailable = (place: string) => (cause: unknown): StoreUnavailable =>
+  new StoreUnavailable({ place, reason: failureReason(cause) })
