@@ -3,8 +3,9 @@
  * whole document; and where several addresses were tried, `pg` and Node leave the message empty and have a code only.
  */
 export const failureReason = (failure: unknown): string => {
-  const { cause, code, message } = Object(failure) as { cause?: unknown; code?: unknown; message?: unknown }
-  if (cause instanceof Error) return failureReason(cause)
-  const said = [message, code].find((text): text is string => typeof text === "string" && text !== "")
+  const { _tag, cause, code, detail, message } = Object(failure) as Readonly<Record<string, unknown>>
+  if (_tag === "UnknownError") return failureReason(cause)
+  const said = [_tag === "StoreError" ? detail : undefined, message, code]
+    .find((text): text is string => typeof text === "string" && text !== "")
   return (said ?? "unknown").split("\n", 1).join("").trim()
 }
