@@ -62,7 +62,7 @@ describe.concurrent.each(stores)("npm run dispatch on %s, killed with kill -9", 
           Effect.provide(Layer.fresh(LocalForge.layer)),
           Effect.provide(Logger.layer([]))
         ),
-      120_000
+      240_000
     )
 
   for (const { cut, document, nth, tickets, touched, when } of cuts) {

@@ -28,7 +28,7 @@ describe.concurrent.each(breakable)("npm run dispatch on %s, whose server goes a
           Effect.provide(Layer.fresh(LocalForge.layer)),
           Effect.provide(Logger.layer([]))
         ),
-      180_000
+      240_000
     )
 
   for (const kind of kinds) {

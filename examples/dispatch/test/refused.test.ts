@@ -73,5 +73,5 @@ it.live(
           assert.notInclude(line, "s3cret")
         }), { concurrency: 4, discard: true })
     })),
-  120_000
+  240_000
 )

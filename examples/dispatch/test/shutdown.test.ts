@@ -46,7 +46,7 @@ describe.concurrent.each(stores)("npm run dispatch on %s, told to stop", (_schem
           Effect.provide(Layer.fresh(LocalForge.layer)),
           Effect.provide(Logger.layer([]))
         ),
-      120_000
+      240_000
     )
 
   test("ends the pass in flight, answers its caller, and leaves nothing to continue", (url) =>
