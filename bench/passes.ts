@@ -156,7 +156,7 @@ const summary = Object.fromEntries(results.flatMap((result) => [
 ]))
 
 const limitOf = ({ agents, durability, server }: (typeof results)[number]) => {
-  // Postgres merges what waits at the same time into one statement. A script of Redis costs no round trip of its own.
+  // Postgres merges what waits at the same time into one statement; Redis runs a script for each.
   if (agents > 1 && server === "postgres") return { operator: "<", limit: 1 } as const
   return { operator: "<=", limit: durability === "sync" ? 6 : 2 } as const
 }
