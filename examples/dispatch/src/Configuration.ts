@@ -1,5 +1,5 @@
 import { AgentName } from "@everbeat/core"
-import { Config, Effect, Option, Redacted, Schema } from "effect"
+import { Config, Duration, Effect, Option, Redacted, Schema } from "effect"
 import { RepositoryName } from "./Issue.ts"
 
 /** Something in the environment that Dispatch cannot start with. */
@@ -22,6 +22,8 @@ export interface Configuration {
   /** The repositories to look after; those of the bundled forge if there are none. */
   readonly repositories: Option.Option<ReadonlyArray<string>>
   readonly store: StoreAddress
+  /** How long the agent of a pass stays busy after its process died; the engine's default if it is not given. */
+  readonly lease: Option.Option<Duration.Duration>
 }
 
 /** Where runs and Dispatch's own state are kept. */
@@ -47,28 +49,67 @@ const schemes: Readonly<Record<string, "Postgres" | "Redis">> = {
   "rediss:": "Redis"
 }
 
-const storeOf = (address: string): StoreAddress | undefined => {
+/** The store, or what is wrong with its address. The reason quotes nothing of it: where a password ends is not sure. */
+const storeOf = (address: string): StoreAddress | string => {
   if (address === "memory") return { _tag: "Memory" }
   const url = /^[a-z]+:\/\//.test(address) ? URL.parse(address) : null
   const _tag = url === null ? undefined : schemes[url.protocol]
-  return url === null || _tag === undefined
-    ? undefined
-    : { _tag, url: Redacted.make(address), place: `${url.protocol}//${url.host}` }
+  if (url === null || _tag === undefined) {
+    return "must be memory, or a URL that begins with postgres:// or redis://; " +
+      "in its user and password, write / ? # @ : % as %2F %3F %23 %40 %3A %25"
+  }
+  // A password with such a character would end there, and its first part would pass for the port.
+  if (`${url.pathname}${url.search}${url.hash}`.includes("@")) {
+    return "has an @ after its host; in its user and password, write / ? # @ : % as %2F %3F %23 %40 %3A %25"
+  }
+  if (!isEncoded(url.username) || !isEncoded(url.password)) {
+    return "has a % in its user or password that encodes nothing; write it as %25"
+  }
+  if (_tag === "Redis" && !/^\/?\d{0,5}$/.test(url.pathname)) {
+    return "names a Redis database that is not a number: redis://host:port/0"
+  }
+  return { _tag, url: Redacted.make(address), place: `${url.protocol}//${url.host}` }
+}
+
+const isEncoded = (text: string): boolean => {
+  try {
+    decodeURIComponent(text)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** From a second to an hour. */
+const leaseOf = (text: string): Duration.Duration | undefined => {
+  const lease = /^(\d+) *(s|seconds?|m|minutes?)$/.exec(text.trim())
+  const duration = lease?.[2]?.startsWith("m") === true
+    ? Duration.minutes(Number(lease[1]))
+    : Duration.seconds(Number(lease?.[1]))
+  return Duration.between(duration, { minimum: Duration.seconds(1), maximum: Duration.hours(1) }) ? duration : undefined
 }
 
 /** The variables, each checked with a message that says how it must look. Tokens appear in no message. */
 export const load = Effect.gen(function*() {
-  const port = yield* Config.Port("PORT").pipe(Config.withDefault(4100))
+  const portText = yield* Config.String("PORT").pipe(Config.withDefault("4100"))
   const tokenList = yield* Config.Redacted("DISPATCH_AGENT_TOKENS").pipe(
     Config.withDefault(Redacted.make("triage=demo-token"))
   )
   const forgeUrl = yield* Config.option(Config.NonEmptyString("FORGE_URL"))
   const repositoryList = yield* Config.option(Config.NonEmptyString("FORGE_REPOS"))
   const address = yield* Config.Redacted("EVERBEAT_STORE").pipe(Config.withDefault(Redacted.make("memory")))
+  const leaseText = yield* Config.option(Config.String("EVERBEAT_LEASE"))
 
-  // The default is for trying things out: an empty variable is a mistake, and must not open the door to everybody.
+  const port = /^\d{1,5}$/.test(portText.trim()) ? Number(portText) : NaN
+  if (!(port <= 65_535)) return yield* refuse("PORT", "must be a number up to 65535; 0 is any free port")
+
+  // The defaults are for trying things out: an empty variable is a mistake. It must not open the door to everybody, nor
+  // keep in memory what was to be kept for good.
   if (process.env["DISPATCH_AGENT_TOKENS"]?.trim() === "") {
     return yield* refuse("DISPATCH_AGENT_TOKENS", "is empty; unset it to use the public demo token")
+  }
+  if (process.env["EVERBEAT_STORE"]?.trim() === "") {
+    return yield* refuse("EVERBEAT_STORE", "is empty; unset it, or say memory, to keep everything in memory")
   }
   const tokens = yield* Effect.forEach(parts(Redacted.value(tokenList)), (entry, index) => {
     const [agent = "", ...rest] = entry.split("=")
@@ -102,8 +143,17 @@ export const load = Effect.gen(function*() {
     return yield* refuse("FORGE_REPOS", "name the repositories to look after at FORGE_URL: owner/name,owner/name")
   }
   const store = storeOf(Redacted.value(address).trim())
-  if (store === undefined) {
-    return yield* refuse("EVERBEAT_STORE", "must be memory, or a URL that begins with postgres:// or redis://")
+  if (typeof store === "string") return yield* refuse("EVERBEAT_STORE", store)
+  const lease = Option.map(leaseText, leaseOf)
+  if (Option.isSome(lease) && lease.value === undefined) {
+    return yield* refuse("EVERBEAT_LEASE", "must be from a second to an hour, such as 30 seconds or 2 minutes")
   }
-  return { port, tokens, forgeUrl, repositories, store } satisfies Configuration
+  return {
+    port,
+    tokens,
+    forgeUrl,
+    repositories,
+    store,
+    lease: Option.flatMap(lease, Option.fromUndefinedOr)
+  } satisfies Configuration
 })

@@ -23,7 +23,7 @@ const json = <A>(schema: Schema.Codec<A, unknown>) => HttpServerResponse.schemaJ
 
 const problem = (status: number, title: string, error: { readonly message: string; readonly hint?: string }) =>
   HttpServerResponse.jsonUnsafe(
-    { type: "about:blank", title, status, detail: [error.message, error.hint].filter(Boolean).join(" ") },
+    { type: "about:blank", title, status, detail: [error.message, error.hint].filter(Boolean).join(". ") },
     { status, contentType: "application/problem+json" }
   )
 

@@ -1,5 +1,6 @@
 import { Context, Effect, Layer, Option, Ref, Schema, Semaphore } from "effect"
 import { randomUUID } from "node:crypto"
+import { failureReason } from "./failureReason.ts"
 import { TrackerUnavailable } from "./TrackerError.ts"
 
 /** One value of Dispatch's own state. `operation` completes "the tracker refused to ..." if the state is out of reach. */
@@ -54,7 +55,9 @@ export class State extends Context.Service<State, {
         Effect.tryPromise(run).pipe(
           Effect.timeout(patience),
           // What the database says is for the operator alone: it names hosts and users.
-          Effect.tapError((error) => Effect.logWarning(`Dispatch's state ${name} is out of reach`, error)),
+          Effect.tapError((error) =>
+            Effect.logWarning(`Dispatch's state ${name} is out of reach: ${failureReason(error)}`)
+          ),
           Effect.mapError(() => new TrackerUnavailable({ operation, outcome }))
         )
 
@@ -62,8 +65,10 @@ export class State extends Context.Service<State, {
         const document = yield* attempt(operation, "nothing", () => documents.read(name))
         if (document === undefined) return { version: undefined, value: initial }
         const value = yield* decode(document.text).pipe(
-          Effect.tapError((error) => Effect.logError(`Dispatch's state ${name} is not what Dispatch wrote`, error)),
-          Effect.mapError(() => new TrackerUnavailable({ operation, outcome: "nothing" }))
+          Effect.tapError(({ message }) =>
+            Effect.logError(`Dispatch's state ${name} is not what Dispatch wrote: ${message.slice(0, 300)}`)
+          ),
+          Effect.mapError(() => new TrackerUnavailable({ operation, outcome: "unreadable" }))
         )
         return { version: document.version, value }
       })

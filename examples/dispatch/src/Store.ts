@@ -8,6 +8,7 @@ import { Redis } from "ioredis"
 import { Pool } from "pg"
 import type { StoreAddress } from "./Configuration.ts"
 import * as Documents from "./Documents.ts"
+import { failureReason } from "./failureReason.ts"
 import { State } from "./State.ts"
 
 /** The store that Dispatch was told to use does not let it in. */
@@ -16,7 +17,8 @@ export class StoreUnavailable extends Schema.TaggedError<StoreUnavailable>()("St
   reason: Schema.String
 }) {
   override get message(): string {
-    return `Cannot use the store at ${this.place} (${this.reason}). Start it, or set EVERBEAT_STORE to another one.`
+    return `Cannot use the store at ${this.place} (${this.reason}). ` +
+      "Check that it runs and lets Dispatch in, or set EVERBEAT_STORE to another one."
   }
 }
 
@@ -93,7 +95,8 @@ const redis = Effect.fnUntraced(function*({ place, url }: Durable) {
   yield* Effect.tryPromise({
     try: async () => {
       await client.connect()
-      await client.ping()
+      // Where the database of the address does not exist, the client goes on with database 0, which is somebody else's.
+      await client.select(client.options.db ?? 0)
     },
     catch: (cause) => unavailable(place)(last ?? cause)
   }).pipe(
@@ -117,9 +120,5 @@ const kept = (
     Context.add(State, State.fromDocuments(documents))
   )
 
-/** One line. Where several addresses were tried, `pg` and Node leave the message empty and have a code only. */
-const unavailable = (place: string) => (cause: unknown): StoreUnavailable => {
-  const { code, detail, message } = Object(cause) as { code?: unknown; detail?: unknown; message?: unknown }
-  const said = [detail, message, code].find((text): text is string => typeof text === "string" && text !== "")
-  return new StoreUnavailable({ place, reason: (said ?? "unknown").split("\n", 1).join("").trim() })
-}
+const unavailable = (place: string) => (cause: unknown): StoreUnavailable =>
+  new StoreUnavailable({ place, reason: failureReason(cause) })

@@ -3,18 +3,29 @@ import { DateTime, Schema } from "effect"
 /** The tracker answers no requests. */
 export class TrackerUnavailable extends Schema.TaggedError<TrackerUnavailable>()("TrackerUnavailable", {
   operation: Schema.String,
-  /** Whether nothing was changed, or nobody knows because its database was lost before it answered. */
-  outcome: Schema.Literals(["nothing", "unknown"])
+  /**
+   * Whether nothing was changed, or nobody knows because its database was lost before it answered, or nothing can be
+   * because what the database keeps is not what Dispatch wrote.
+   */
+  outcome: Schema.Literals(["nothing", "unknown", "unreadable"])
 }) {
   override get message(): string {
-    return `Dispatch's tracker is down and refused to ${this.operation}`
+    return this.outcome === "unreadable"
+      ? `Dispatch's tracker cannot read what it kept and refused to ${this.operation}`
+      : `Dispatch's tracker is down and refused to ${this.operation}`
   }
 
   /** What to do about it. */
   get hint(): string {
-    return this.outcome === "nothing"
-      ? "Bring the tracker up again, then repeat the operation. Nothing was changed, so repeating it is safe."
-      : "Bring the tracker up again, then repeat the operation. It may have happened, and repeating it is safe."
+    switch (this.outcome) {
+      case "nothing":
+        return "Bring the tracker up again, then repeat the operation. Nothing was changed, so repeating it is safe."
+      case "unknown":
+        return "Bring the tracker up again, then repeat the operation. It may have happened, and repeating it is safe."
+      case "unreadable":
+        return "Restore Dispatch's state in its database, or run the version of Dispatch that wrote it; " +
+          "the log names the document. Nothing was changed."
+    }
   }
 }
 

@@ -12,11 +12,13 @@ const program = Effect.gen(function*() {
     Effect.tap(({ url }) => announce(url, configuration)),
     Effect.andThen(Effect.never)
   )
-  const services = Layer.mergeAll(Host.layerServicesOn(configuration.store), AgentTokens.layer(configuration.tokens))
-    .pipe(
-      Layer.provideMerge(Host.layerForge(configuration)),
-      Layer.provideMerge(LocalForge.layer)
-    )
+  const services = Layer.mergeAll(
+    Host.layerServicesOn(configuration.store, { leaseTtl: Option.getOrUndefined(configuration.lease) }),
+    AgentTokens.layer(configuration.tokens)
+  ).pipe(
+    Layer.provideMerge(Host.layerForge(configuration)),
+    Layer.provideMerge(LocalForge.layer)
+  )
   return yield* Effect.scoped(host).pipe(Effect.provide(services))
 })
 

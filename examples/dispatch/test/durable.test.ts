@@ -1,9 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { AgentName } from "@everbeat/core"
 import { DateTime, Effect, Layer, Logger, Option, Redacted, type Scope } from "effect"
-import { spawn } from "node:child_process"
-import { once } from "node:events"
-import { join } from "node:path"
 import { AgentTokens } from "../src/AgentTokens.ts"
 import type * as Configuration from "../src/Configuration.ts"
 import { Repositories } from "../src/DispatchHeartbeat.ts"
@@ -13,7 +10,8 @@ import { Mirror } from "../src/Mirror.ts"
 import { Reporting } from "../src/Reporting.ts"
 import type { TicketWrite } from "../src/Ticket.ts"
 import { Tracker } from "../src/Tracker.ts"
-import { stores } from "./support/stores.ts"
+import { beat, isBusy, request } from "./support/client.ts"
+import { overwrite, stores } from "./support/stores.ts"
 
 const tokens = [
   { agent: AgentName.make("triage"), token: Redacted.make("t-triage") },
@@ -40,69 +38,6 @@ const hostOn = Effect.fnUntraced(function*(url: string) {
     )
   )
   return (yield* Effect.provide(Host.serve(0), services)).url
-})
-
-const request = (method: "GET" | "POST", url: string, token = "t-triage", body?: unknown) =>
-  Effect.promise(async (signal) => {
-    const response = await fetch(url, {
-      method,
-      signal,
-      headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) })
-    })
-    return { status: response.status, body: await response.json() }
-  })
-
-const beat = (url: string, agent = "triage") => request("POST", `${url}/api/agents/${agent}/heartbeat`, `t-${agent}`)
-
-const isBusy = ({ status }: { readonly status: number }) => status === 409
-
-const until = <A, E, R>(effect: Effect.Effect<A, E, R>, holds: (value: A) => boolean): Effect.Effect<A, E, R> =>
-  Effect.flatMap(
-    effect,
-    (value) => holds(value) ? Effect.succeed(value) : Effect.andThen(Effect.sleep("50 millis"), until(effect, holds))
-  )
-
-/** A host as a process of its own, with the forge of the test; killed with the scope. */
-const processOn = Effect.fnUntraced(function*(url: string, ...args: ReadonlyArray<string>) {
-  const forge = yield* LocalForge
-  const { NODE_OPTIONS: _, VITEST: __, ...inherited } = process.env
-  const child = yield* Effect.acquireRelease(
-    Effect.sync(() =>
-      spawn(process.execPath, [
-        "--conditions=@everbeat/source",
-        join(import.meta.dirname, "support/host.ts"),
-        ...args
-      ], {
-        env: {
-          ...inherited,
-          EVERBEAT_STORE: url,
-          FORGE_URL: forge.url,
-          FORGE_REPOS: forge.repositories.join(","),
-          DISPATCH_AGENT_TOKENS: "triage=t-triage,coder=t-coder"
-        },
-        stdio: ["ignore", "pipe", "pipe"]
-      })
-    ),
-    (child) => Effect.sync(() => child.kill("SIGKILL"))
-  )
-  let output = ""
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding("utf8").on("data", (text: string) => {
-      output += text
-    })
-  }
-  const says = (pattern: RegExp) =>
-    Effect.map(
-      until(Effect.sync(() => pattern.exec(output)), (found) => found !== null || child.exitCode !== null),
-      (found) => found?.[1] ?? found?.[0] ?? assert.fail(output)
-    )
-  const kill = Effect.promise(async () => {
-    const ended = once(child, "exit")
-    child.kill("SIGKILL")
-    await ended
-  })
-  return { url: yield* says(/listens on (\S+) /), says, kill }
 })
 
 const ticket = (number: number): TicketWrite => ({
@@ -220,40 +155,24 @@ describe.each(stores)("Dispatch on %s", (_scheme, empty) => {
       assert.deepStrictEqual(yield* mirror.get("a/b"), Option.some(late))
     }))
 
-  test("continues a pass from its last step after kill -9, and repeats nothing", (url) =>
+  test("refuses to work with a document that is not what it wrote, and leaves it as it is", (url) =>
     Effect.gen(function*() {
-      const forge = yield* LocalForge
-      const victim = yield* processOn(url, "hold")
-      yield* Effect.forkScoped(Effect.ignoreCause(beat(victim.url)))
-      yield* victim.says(/held/)
-      const { body: { runId } } = yield* beat(victim.url)
-      const asked = (yield* forge.requests).length
-      yield* victim.kill
-      const heir = yield* processOn(url)
-      const { body, status } = yield* until(beat(heir.url), (answer) => !isBusy(answer))
-      assert.deepStrictEqual([status, body.status, body.runId, body.touchedIssueUrls.length], [200, "ok", runId, 16])
-      assert.strictEqual((yield* forge.requests).length, asked, "the forge was not asked again")
-      assert.strictEqual((yield* request("GET", `${heir.url}/api/issues`)).body.length, 16)
-      const reports = yield* request("GET", `${heir.url}/api/reports`)
-      assert.deepStrictEqual(reports.body.map(({ id }: { id: string }) => id), [runId])
-    }))
-
-  test("continues a pass whose first step was cut off by kill -9, with the tracker as it was", (url) =>
-    Effect.gen(function*() {
-      const forge = yield* LocalForge
-      const victim = yield* processOn(url)
-      assert.strictEqual((yield* beat(victim.url)).body.touchedIssueUrls.length, 16)
-      const before = (yield* request("GET", `${victim.url}/api/issues`)).body
-      yield* forge.stall(stalled)
-      yield* Effect.forkScoped(Effect.ignoreCause(beat(victim.url)))
-      yield* until(forge.requests, (requests) => requests.some(({ status }) => status === null))
-      const { body: { runId } } = yield* beat(victim.url)
-      yield* victim.kill
-      yield* forge.heal(stalled)
-      const heir = yield* processOn(url)
-      assert.deepStrictEqual((yield* request("GET", `${heir.url}/api/issues`)).body, before)
-      const { body, status } = yield* until(beat(heir.url), (answer) => !isBusy(answer))
-      assert.deepStrictEqual([status, body.status, body.runId], [200, "ok", runId])
-      assert.deepStrictEqual((yield* request("GET", `${heir.url}/api/issues`)).body, before)
+      const services = yield* Layer.build(servicesOn(url)).pipe(Effect.provide(LocalForge.layerForge()))
+      const tracker = yield* Effect.provide(Tracker, services)
+      yield* tracker.write([ticket(1)])
+      for (const text of ["", "{", "[{\"repository\":\"a/b\"}]", "null"]) {
+        yield* overwrite(url, "tickets", text)
+        const errors = yield* Effect.all([
+          Effect.flip(tracker.list("a/b")),
+          Effect.flip(tracker.write([ticket(2)])),
+          Effect.flip(tracker.claim("ada", ticket(1).url, "1 hour"))
+        ])
+        for (const error of errors) {
+          assert(error._tag === "TrackerUnavailable")
+          assert.strictEqual(error.outcome, "unreadable")
+          assert.include(error.hint, "Restore Dispatch's state")
+        }
+        assert.strictEqual(yield* overwrite(url, "tickets", text), text, "nothing was written over it")
+      }
     }))
 })

@@ -10,7 +10,7 @@ declare module "vitest" {
 }
 
 export default async (project: TestProject): Promise<() => Promise<void>> => {
-  const [postgres, redis] = await Promise.all([startPostgres(), startRedis()])
+  const [postgres, redis] = await Promise.all([startPostgres(), startRedis(["--databases", "1000"])])
   project.provide("dispatchStores", { postgres: postgres.url, redis: redis.url })
   return async () => {
     await Promise.all([postgres.stop(), redis.stop()])
