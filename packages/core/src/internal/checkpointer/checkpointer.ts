@@ -236,7 +236,7 @@ const attach = Effect.fnUntraced(function*<M>(
         Effect.andThen(Effect.sync(() => saver.end(saver.lost()))),
         Effect.andThen(Effect.ignore(hub.store.release(lease, reason)))
       )
-    })
+    }).pipe(Effect.ensuring(Effect.sync(() => saver.abandon())))
   )
 
   return {
