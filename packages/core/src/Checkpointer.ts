@@ -36,6 +36,7 @@ import type { Gone, LeaseHeld, RunExists, RunNotFound, StoreError } from "./Stor
  */
 export interface State<out M> {
   readonly messages: ReadonlyArray<M>
+  /** A whole number. */
   readonly iteration: number
   /** `""` when there is none. */
   readonly phase: string
@@ -204,7 +205,10 @@ export interface Checkpointer<in out M> {
    */
   readonly flush: Effect.Effect<Saved, WriteError>
 
-  /** Ends the run as `ok` or `warning`: records it and clears its checkpoint, atomically. May be repeated after a `StoreError`. */
+  /**
+   * Ends the run as `ok` or `warning`: records it and clears its checkpoint, atomically. Every end may be repeated after
+   * a `StoreError`, and answers the record that is stored: also that of an earlier try whose answer was lost.
+   */
   readonly complete: (options?: EndOptions) => Effect.Effect<AgentRun, WriteError>
 
   /** Ends the run as `error`, with the value or the `Cause` of a fiber as its errors. */

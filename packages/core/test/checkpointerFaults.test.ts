@@ -248,4 +248,37 @@ it.layer(stores)("Checkpointer, against odds", (it) => {
 
       assert.deepStrictEqual(third.resumed?.messages, odd)
     }))
+
+  it.effect("a save that the store does not answer is let go of with the scope", () =>
+    Effect.gen(function*() {
+      const { store, wire } = yield* wired
+      const scope = yield* Scope.make()
+      const checkpointer = yield* Scope.provide(Checkpointer.make({ store, meta, storeTimeout: "1 hour" }), scope)
+      let letGo = false
+      wire.before = (operation) =>
+        operation === "save"
+          ? Effect.onInterrupt(Effect.never, () =>
+            Effect.sync(() => {
+              letGo = true
+            }))
+          : Effect.never
+      yield* checkpointer.save({ iteration: 1 })
+      const agent = yield* Effect.forkChild(Effect.flip(checkpointer.guard(Effect.never)))
+      yield* TestClock.adjust("27 seconds")
+      assert.strictEqual((yield* Fiber.join(agent))._tag, "LeaseLost")
+      assert.isFalse(letGo)
+      yield* Scope.close(scope, Exit.void)
+      yield* Effect.yieldNow
+
+      assert.isTrue(letGo)
+    }))
+
+  it.effect("a key that JSON would leave out is refused", () =>
+    Effect.gen(function*() {
+      const codec = MessageCodec.make(Schema.Struct({ content: Schema.Any }))
+      const checkpointer = yield* Checkpointer.make({ meta, codec })
+      const error = yield* Effect.flip(checkpointer.save({ messages: [{ content: [{ [Symbol("secret")]: 1 }] }] }))
+      assert.deepInclude(error, { _tag: "Unencodable", path: "messages[0].content[0]" })
+      assert.include(error.message, "Symbol(secret)")
+    }))
 })

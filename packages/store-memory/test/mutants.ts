@@ -4,7 +4,7 @@ import type { Lease } from "@everbeat/core/Lease"
 import { RunStore } from "@everbeat/core/RunStore"
 import { Gone, type StoreError } from "@everbeat/core/StoreError"
 import { MemoryStore } from "@everbeat/store-memory"
-import { Duration, Effect, Layer } from "effect"
+import { Clock, Duration, Effect, Layer } from "effect"
 
 type Checkpoints = CheckpointStore["Service"]
 type Runs = RunStore["Service"]
@@ -47,6 +47,48 @@ const torn = (): Layer.Layer<CheckpointStore | RunStore> => {
       }
     })
   })
+}
+
+/** Keeps rows by their number alone: what comes second under a number is not written. */
+const sharedRows = (): Layer.Layer<CheckpointStore | RunStore> => {
+  const rows = new Map<number, string>()
+  return broken({
+    checkpoints: (good) => ({
+      save: (lease, delta) => {
+        delta.rows.forEach((row, at) => {
+          if (!rows.has(delta.position + at)) rows.set(delta.position + at, row)
+        })
+        return good.save(lease, delta)
+      },
+      load: (runId) =>
+        Effect.map(good.load(runId), (checkpoint) => ({
+          ...checkpoint,
+          messages: checkpoint.segments.flatMap(([from, to]) =>
+            Array.from({ length: to - from }, (_, at) => rows.get(from + at) ?? "")
+          )
+        }))
+    })
+  })
+}
+
+/** Begins a run again that a late save is for. */
+const resurrecting = (good: Checkpoints): Partial<Checkpoints> => {
+  const inputs = new Map<string, Parameters<Checkpoints["begin"]>[0]>()
+  return {
+    begin: (input) => {
+      inputs.set(input.meta.runId, input)
+      return good.begin(input)
+    },
+    save: (lease, delta) =>
+      Effect.catchTag(good.save(lease, delta), "Gone", (gone) => {
+        const input = inputs.get(lease.runId)
+        if (input === undefined) return Effect.fail(gone)
+        return Effect.as(Effect.mapError(good.begin({ ...input, owner: lease.owner }), () => gone), {
+          position: delta.position + delta.rows.length,
+          cancelRequested: false
+        })
+      })
+  }
 }
 
 /** What is broken, how, and one case that must notice. Others may as well. */
@@ -271,5 +313,57 @@ export const mutants: ReadonlyArray<
     "erases nothing and says nothing",
     broken({ runs: () => ({ erase: () => Effect.succeed(0) }) }),
     "erases every settled run of an agent and of no other"
+  ],
+  [
+    "keeps rows of runs by their number alone",
+    sharedRows(),
+    "lets two forks of one run keep their own messages"
+  ],
+  [
+    "brings a run back with a late save",
+    broken({ checkpoints: resurrecting }),
+    "brings nothing back with a late save after the run was deleted or settled"
+  ],
+  [
+    "counts leases by the clock of the caller",
+    broken({
+      checkpoints: (good) => ({
+        begin: (input) =>
+          Effect.flatMap(Clock.currentTimeMillis, (now) =>
+            Effect.flatMap(Clock.monotonicTimeNanos, (nanos) => {
+              const ahead = now - Number(nanos / 1_000_000n)
+              return good.begin({ ...input, ttl: Duration.sum(input.ttl, Duration.millis(Math.max(0, ahead))) })
+            }))
+      })
+    }),
+    "takes no notice of a caller whose clock is ahead"
+  ],
+  [
+    "reads no more than so many rows",
+    broken({
+      checkpoints: (good) => ({
+        load: (runId) =>
+          Effect.map(good.load(runId), (checkpoint) => ({
+            ...checkpoint,
+            messages: checkpoint.messages.slice(0, 65_535)
+          }))
+      })
+    }),
+    "keeps a hundred thousand rows, and two more"
+  ],
+  [
+    "takes texts for equal that look alike",
+    broken({
+      checkpoints: (good) => ({
+        begin: (input) => {
+          const { callerId, ...meta } = input.meta
+          return good.begin({
+            ...input,
+            meta: callerId === undefined ? meta : { ...meta, callerId: callerId.normalize() }
+          })
+        }
+      })
+    }),
+    "takes a caller and a channel for texts, not for patterns"
   ]
 ]

@@ -127,16 +127,21 @@ export const register = <E>(
     age: options.age ?? TestClock.adjust,
     shortTtl: Duration.fromInputUnsafe(options.shortTtl ?? (elapse === undefined ? "30 seconds" : "150 millis"))
   }
+  const isChecked = ({ needsDays }: Case): boolean => !needsDays || elapse === undefined || options.age !== undefined
+  const skipped = Object.values(groups).flat().filter((one) => !isChecked(one)).map(({ name }) => name)
+  if (skipped.length > 0) {
+    // A runner says how many tests it skipped, not which.
+    Effect.runSync(Effect.logWarning(`${title} is not checked without the option \`age\`: ${skipped.join("; ")}`))
+  }
   it.layer(layer, { timeout: options.timeout ?? "30 seconds", excludeTestServices: elapse !== undefined })(
     title,
     (it) => {
       for (const [group, cases] of Object.entries(groups)) {
         it.describe(group, () => {
-          for (const { effect, name, needsDays } of cases) {
-            const timed = time === undefined ? effect : Effect.provideService(effect, StoreTime, time)
-            if (needsDays && elapse !== undefined && options.age === undefined) {
-              it.effect.skip(`${name} (not checked: the option \`age\` is missing)`, () => timed)
-            } else it.effect(name, () => timed, caseMillis)
+          for (const one of cases) {
+            const effect = time === undefined ? one.effect : Effect.provideService(one.effect, StoreTime, time)
+            if (isChecked(one)) it.effect(one.name, () => effect, caseMillis)
+            else it.effect.skip(one.name, () => effect)
           }
         })
       }

@@ -239,7 +239,10 @@ const attach = Effect.fnUntraced(function*<M>(
     }))
 
   yield* Effect.addFinalizer((exit) =>
-    release(Exit.isSuccess(exit) ? "closed" : Exit.hasInterrupts(exit) ? "interrupted" : "failed")
+    Effect.ensuring(
+      release(Exit.isSuccess(exit) ? "closed" : Exit.hasInterrupts(exit) ? "interrupted" : "failed"),
+      Effect.sync(() => saver.abandon())
+    )
   )
 
   return {

@@ -17,7 +17,10 @@ const kindOf = (value: unknown): string | undefined => {
     case "object": {
       if (value === null || Array.isArray(value)) return undefined
       const prototype: unknown = Object.getPrototypeOf(value)
-      if (prototype === Object.prototype || prototype === null) return undefined
+      if (prototype === Object.prototype || prototype === null) {
+        const [symbol] = Object.getOwnPropertySymbols(value)
+        return symbol === undefined ? undefined : `its key ${String(symbol)} is not JSON`
+      }
       return `an instance of ${value.constructor?.name ?? "a class"} is not JSON`
     }
     default:

@@ -120,6 +120,11 @@ export class Saver<M> {
     })
   }
 
+  /** Lets go of a save that the store does not answer: with the scope, its time limit ends. */
+  abandon(): void {
+    this.writing?.interruptUnsafe()
+  }
+
   /** Writes nothing more. */
   end(why: LeaseLost | Gone): void {
     if (this.ended !== undefined) return

@@ -6,6 +6,7 @@
 import { assert } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import type { RunMeta } from "../../AgentRun.ts"
 import { CheckpointStore } from "../../CheckpointStore.ts"
 import * as RunId from "../../RunId.ts"
@@ -181,6 +182,28 @@ export const cases: ReadonlyArray<Case> = [
         "Begun",
         ...Array.from({ length: 7 }, () => "RunExists")
       ])
+    })
+  ),
+  check(
+    "has begun a run or has not when the caller is interrupted",
+    Effect.gen(function*() {
+      const store = yield* CheckpointStore
+      for (let round = 0; round < 10; round++) {
+        const input = yield* Fixtures.inputOf()
+        const fiber = yield* Effect.forkChild(store.begin(input))
+        for (let turn = 0; turn < round; turn++) yield* Effect.yieldNow
+        yield* Fiber.interrupt(fiber)
+        // What is under way may still land: then the run and the guard of its agent are there, both.
+        const again = yield* Effect.result(store.begin(input))
+        assert(again._tag === "Success" || ["AgentBusy", "RunExists"].includes(again.failure._tag))
+        const { attempts, messages, status } = yield* store.load(input.meta.runId)
+
+        assert.lengthOf(attempts, 1)
+        assert.deepStrictEqual(messages, [])
+        assert.strictEqual(status, "running")
+        const other = yield* Fixtures.inputOf({ meta: { agentName: input.meta.agentName } })
+        yield* Fixtures.refused(store.begin(other), "AgentBusy")
+      }
     })
   )
 ]
