@@ -102,9 +102,10 @@ type NeedsEngine<Heartbeats> = Heartbeats extends readonly [] ? never : Heartbea
 
 type AgentServices<Agents> = Agents extends ReadonlyArray<infer A> ? Agent.Services<A> : never
 
-type HeartbeatServices<Heartbeats> = Heartbeats extends
-  ReadonlyArray<Heartbeat.Heartbeat<string, unknown, unknown, infer R>> ? R
-  : never
+// Distributes over the elements: none has no services, where `infer` on an empty list would answer `unknown`.
+type ServicesOf<Element> = Element extends Heartbeat.Heartbeat<string, unknown, unknown, infer R> ? R : never
+
+type HeartbeatServices<Heartbeats extends ReadonlyArray<unknown>> = ServicesOf<Heartbeats[number]>
 
 /**
  * Layer that continues interrupted runs until its scope closes.

@@ -1,10 +1,21 @@
-import { expect, it } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
 import { Agent, AgentSupervisor, RunStore, type RunStore as RunStores, Transcript } from "@everbeat/core"
 import { MemoryStore } from "@everbeat/store-memory"
 import { Effect, Fiber, Layer, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
 
 const layer = Layer.provideMerge(AgentSupervisor.layer, MemoryStore.layer)
+
+/** Lets time pass until the effect has ended: between two steps of a run there is real work, such as hashing. */
+const eventually = <A, E>(effect: Effect.Effect<A, E>) =>
+  Effect.gen(function*() {
+    const fiber = yield* Effect.forkChild(effect)
+    while (fiber.pollUnsafe() === undefined) {
+      yield* TestClock.adjust("1 second")
+      yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+    }
+    return yield* Fiber.join(fiber)
+  })
 
 const user = (content: string): Transcript.Message => ({ role: "user", content })
 
@@ -23,9 +34,9 @@ it.effect("an agent that succeeds is recorded and leaves nothing behind", () =>
         })
     })
     const handle = yield* Agent.start(coder, { prompt: "Fix it", callerId: "ada" })
-    expect(yield* handle.result).toBe(42)
+    assert.strictEqual(yield* handle.result, 42)
     const record = yield* handle.record
-    expect(record).toMatchObject({
+    assert.containSubset(record, {
       status: "warning",
       kind: "agent",
       agentName: "coder",
@@ -37,7 +48,7 @@ it.effect("an agent that succeeds is recorded and leaves nothing behind", () =>
       attempts: [{ number: 1, end: "settled" }],
       warnings: [{ code: "Odd", message: "It is odd" }]
     })
-    expect((yield* runs.list()).items).toEqual([record])
+    assert.deepStrictEqual((yield* runs.list()).items, [record])
   }).pipe(Effect.provide(layer)))
 
 it.effect("a timeout keeps the newest state and continues as the next attempt", () =>
@@ -67,21 +78,19 @@ it.effect("a timeout keeps the newest state and continues as the next attempt", 
       Stream.runCollect(Stream.takeUntil(supervisor.events, (event) => event._tag === "RunSettled"))
     )
     yield* TestClock.adjust("119 seconds")
-    expect(seen).toEqual([undefined])
-    yield* TestClock.adjust("1 second")
-    yield* TestClock.adjust("1 second")
-    const record = yield* handle.record
-    expect(record.attempts).toMatchObject([{ end: "released", reason: "timeout" }, { end: "settled" }])
-    expect(seen[1]).toMatchObject({
+    assert.deepStrictEqual(seen, [undefined])
+    const record = yield* eventually(handle.record)
+    assert.containSubset(record.attempts, [{ end: "released", reason: "timeout" }, { end: "settled" }])
+    assert.containSubset(seen[1], {
       reason: "timeout",
       messages: [user("hello"), user("again")],
       iteration: 4,
       phase: "fix",
       notes: "half done"
     })
-    expect(seen[2]).toBe(true)
+    assert.strictEqual(seen[2], true)
     const tags = (yield* Fiber.join(events)).map((event) => event._tag)
-    expect(tags).toEqual(["AttemptEnded", "AttemptStarted", "RunSettled"])
+    assert.deepStrictEqual(tags, ["AttemptEnded", "AttemptStarted", "RunSettled"])
   }).pipe(Effect.provide(layer)))
 
 it.effect("a run without progress is exhausted after two attempts and kept", () =>
@@ -94,9 +103,10 @@ it.effect("a run without progress is exhausted after two attempts and kept", () 
       run: () => Effect.never
     })
     const handle = yield* Agent.start(coder)
-    const exit = yield* Effect.forkChild(Effect.flip(handle.result))
-    yield* TestClock.adjust("120 seconds")
-    yield* TestClock.adjust("120 seconds")
-    expect(yield* Fiber.join(exit)).toMatchObject({ _tag: "RunExhausted", attempts: 2, reason: "timeout" })
-    expect((yield* runs.list()).items).toMatchObject([{ status: "exhausted" }])
+    assert.containSubset(yield* eventually(Effect.flip(handle.result)), {
+      _tag: "RunExhausted",
+      attempts: 2,
+      reason: "timeout"
+    })
+    assert.containSubset((yield* runs.list()).items, [{ status: "exhausted" }])
   }).pipe(Effect.provide(layer)))

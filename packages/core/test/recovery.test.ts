@@ -1,4 +1,4 @@
-import { expect, it } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
 import { Agent, AgentSupervisor, Recovery, RunStore } from "@everbeat/core"
 import { MemoryStore } from "@everbeat/store-memory"
 import { Effect, Exit, Layer, Schema, Scope } from "effect"
@@ -25,10 +25,10 @@ it.effect("a run of a process that shut down is continued at once by another one
     const { runId } = yield* Effect.provideContext(Agent.start(stubborn, { prompt: "x" }), first.context)
     const second = yield* process(Layer.provideMerge(Recovery.layer({ agents: [willing] }), AgentSupervisor.layer))
     yield* TestClock.adjust("20 seconds")
-    expect(yield* runs.get(runId)).toMatchObject({ status: "running", attempts: [{}] })
+    assert.containSubset(yield* runs.get(runId), { status: "running", attempts: [{}] })
     yield* first.stop
     yield* TestClock.adjust("10 seconds")
-    expect(yield* runs.get(runId)).toMatchObject({
+    assert.containSubset(yield* runs.get(runId), {
       status: "ok",
       attempts: [{ end: "released", reason: "shutdown" }, { end: "settled" }]
     })

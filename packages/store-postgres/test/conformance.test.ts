@@ -1,9 +1,8 @@
 import { CheckpointStoreTest, RunStoreTest } from "@everbeat/core/testing"
 import { PostgresStore } from "@everbeat/store-postgres"
-import { Effect } from "effect"
-import { freshSchema, url } from "./support/database.ts"
+import { freshSchema, timeOf, url } from "./support/database.ts"
 
-const options = { elapse: Effect.sleep }
-
-CheckpointStoreTest.suite("postgres", PostgresStore.layer({ url: url(), schema: freshSchema() }), options)
-RunStoreTest.suite("postgres", PostgresStore.layer({ url: url(), schema: freshSchema() }), options)
+for (const { suite } of [CheckpointStoreTest, RunStoreTest]) {
+  const schema = freshSchema()
+  suite("postgres", PostgresStore.layer({ url: url(), schema }), timeOf(schema))
+}

@@ -1,17 +1,17 @@
 import { CheckpointStoreTest, RunStoreTest } from "@everbeat/core/testing"
 import { PostgresStore } from "@everbeat/store-postgres"
 import { Effect, Layer } from "effect"
-import { freshSchema, hostPool } from "./support/database.ts"
+import { freshSchema, hostPool, timeOf } from "./support/database.ts"
 
-const layer = () =>
+const layer = (schema: string) =>
   Layer.unwrap(
     Effect.map(
       hostPool({ max: 1 }),
-      (pool) => PostgresStore.layerFrom(pool, { schema: freshSchema(), prepare: false })
+      (pool) => PostgresStore.layerFrom(pool, { schema, prepare: false })
     )
   )
 
-const options = { elapse: Effect.sleep }
-
-CheckpointStoreTest.suite("postgres, one connection, unprepared", layer(), options)
-RunStoreTest.suite("postgres, one connection, unprepared", layer(), options)
+for (const { suite } of [CheckpointStoreTest, RunStoreTest]) {
+  const schema = freshSchema()
+  suite("postgres, one connection, unprepared", layer(schema), timeOf(schema))
+}

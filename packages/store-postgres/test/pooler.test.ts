@@ -6,15 +6,14 @@ import { PostgresStore } from "@everbeat/store-postgres"
 import { Effect, Result } from "effect"
 import type { PoolClient } from "pg"
 import { poolSize } from "../../../test/servers/pgbouncer.ts"
-import { freshSchema, hostPool, poolerUrl } from "./support/database.ts"
+import { freshSchema, hostPool, poolerUrl, timeOf } from "./support/database.ts"
 import { append, begun, freshStore, inputOf, recordOf, whileLocked } from "./support/fixtures.ts"
 
-const layer = () => PostgresStore.layer({ url: poolerUrl(), schema: freshSchema(), prepare: false })
-
-const options = { elapse: Effect.sleep }
-
-CheckpointStoreTest.suite("postgres, behind a pooler in transaction mode", layer(), options)
-RunStoreTest.suite("postgres, behind a pooler in transaction mode", layer(), options)
+for (const { suite } of [CheckpointStoreTest, RunStoreTest]) {
+  const schema = freshSchema()
+  const layer = PostgresStore.layer({ url: poolerUrl(), schema, prepare: false })
+  suite("postgres, behind a pooler in transaction mode", layer, timeOf(schema))
+}
 
 const throughPooler = { connectionString: poolerUrl() }
 

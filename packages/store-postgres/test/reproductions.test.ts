@@ -1,24 +1,15 @@
 /**
  * What is known to go wrong in checkpoint stores, and must not here. Forks, values, zombies and late saves are in the
- * conformance kit; this is what needs a server, or time that nobody waits for.
+ * conformance kit; this is what needs a server.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Checkpointer } from "@everbeat/core"
-import { Conformance, RunStoreTest } from "@everbeat/core/testing"
 import { PostgresStore } from "@everbeat/store-postgres"
-import { Duration, Effect, Fiber, Layer } from "effect"
+import { Effect, Fiber, Layer } from "effect"
 import type { Pool } from "pg"
 import { startProxy } from "../../../test/servers/proxy.ts"
 import { freshSchema, hostPool, url } from "./support/database.ts"
 import { append, begun, freshAgent, freshStore } from "./support/fixtures.ts"
-
-/** Makes all that a schema holds older, as if so much time had passed. */
-const ageOf = (pool: Pool, schema: string) => (duration: Duration.Duration) =>
-  Effect.promise(async () => {
-    const times = ["lease_until", "due", "started_at", "updated_at", "attempt_at", "settled_at"]
-    const older = times.map((time) => `${time} = ${time} - $1::interval`).join(", ")
-    await pool.query(`update "${schema}".run set ${older}`, [`${Duration.toMillis(duration)} milliseconds`])
-  })
 
 /** Kills the processes of the server whose last statement was on a schema. */
 const terminate = (admin: Pool, schema: string) =>
@@ -28,17 +19,6 @@ const terminate = (admin: Pool, schema: string) =>
       [`%${schema}%`]
     )
   )
-
-const aged = freshSchema()
-const age = (duration: Duration.Duration) =>
-  Effect.scoped(Effect.flatMap(hostPool({ max: 1 }), (pool) => ageOf(pool, aged)(duration)))
-
-Conformance.register(
-  "RunStore (postgres), days later",
-  { "cases that need days": RunStoreTest.cases.filter(({ needsDays }) => needsDays) },
-  PostgresStore.layer({ url: url(), schema: aged }),
-  { elapse: Effect.sleep, age }
-)
 
 describe("PostgresStore, where checkpoint stores are known to fail", () => {
   // A driver whose client was checked out without a listener for errors takes the process down with it.

@@ -1,14 +1,10 @@
 import { CheckpointStoreTest, RunStoreTest } from "@everbeat/core/testing"
 import { RedisStore } from "@everbeat/store-redis"
-import { Effect } from "effect"
+import { timeOf } from "./age.ts"
 import { onCluster, onServer } from "./support.ts"
 
-const alone = RedisStore.layer(onServer("kit"))
-const cluster = RedisStore.layer(onCluster("kit"))
-
-const options = { elapse: Effect.sleep }
-
-CheckpointStoreTest.suite("redis", alone, options)
-RunStoreTest.suite("redis", alone, options)
-CheckpointStoreTest.suite("redis cluster", cluster, options)
-RunStoreTest.suite("redis cluster", cluster, options)
+for (const { suite } of [CheckpointStoreTest, RunStoreTest]) {
+  for (const [name, options] of [["redis", onServer("kit")], ["redis cluster", onCluster("kit")]] as const) {
+    suite(name, RedisStore.layer(options), timeOf(options))
+  }
+}

@@ -1,56 +1,13 @@
 /**
  * What is known to go wrong in checkpoint stores, and must not here. Forks, values, zombies and late saves are in the
- * conformance kit; this is what needs a server, or time that nobody waits for.
+ * conformance kit; this is what needs a server.
  */
-import { assert, describe, inject, it } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import { Checkpointer } from "@everbeat/core"
-import { Conformance, RunStoreTest } from "@everbeat/core/testing"
 import { RedisStore } from "@everbeat/store-redis"
-import { Duration, Effect, Fiber } from "effect"
-import { Redis } from "ioredis"
+import { Effect, Fiber } from "effect"
 import { startProxy } from "../../../test/servers/proxy.ts"
-import { append, begun, fresh, hostClient, inputFor, onCluster, onServer, ownServer } from "./support.ts"
-
-/** Fields of a run that hold times: of its head, of its record, and the start and the end of each attempt. */
-const times = /^(?:lease|start|upd|settled|[se]\d+)$/
-
-/** Makes all that a node holds under a prefix older, as if so much time had passed. */
-const ageNode = async (node: Redis, prefix: string, millis: number): Promise<void> => {
-  const keys = await node.keys(`{${prefix}:*`)
-  await Promise.all(keys.map(async (key) => {
-    const name = key.slice(key.indexOf("}") + 2)
-    if (name.startsWith("run:")) {
-      const fields = Object.entries(await node.hgetall(key)).filter(([field]) => times.test(field))
-      const older = fields.flatMap(([field, value]) => [field, String(Number(value) - millis)])
-      if (older.length > 0) await node.hset(key, ...older)
-    } else if (["due", "spent", "settled", "held"].includes(name)) {
-      const members = await node.zrange(key, "0", "-1")
-      await Promise.all(members.map((member) => node.zincrby(key, -millis, member)))
-    }
-  }))
-}
-
-const ageOf = (urls: ReadonlyArray<string>, { prefix = "" }: RedisStore.Options) => (duration: Duration.Duration) =>
-  Effect.promise(async () => {
-    const nodes = urls.map((url) => new Redis(url))
-    await Promise.all(nodes.map((node) => ageNode(node, prefix, Duration.toMillis(duration))))
-    for (const node of nodes) node.disconnect()
-  })
-
-const cluster = inject("redisClusterPorts").map((port) => `redis://127.0.0.1:${port}`)
-const servers = [["redis", [inject("redisUrl")], onServer("aged")], [
-  "redis cluster",
-  cluster,
-  onCluster("aged")
-]] as const
-for (const [name, urls, options] of servers) {
-  Conformance.register(
-    `RunStore (${name}), days later`,
-    { "cases that need days": RunStoreTest.cases.filter(({ needsDays }) => needsDays) },
-    RedisStore.layer(options),
-    { elapse: Effect.sleep, age: ageOf(urls, options) }
-  )
-}
+import { append, begun, fresh, hostClient, inputFor, ownServer } from "./support.ts"
 
 describe("RedisStore, where checkpoint stores are known to fail", () => {
   it.live("a connection killed during a save rejects the save, and the process lives", () =>

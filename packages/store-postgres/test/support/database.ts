@@ -1,5 +1,6 @@
 /** What the tests of this package share: pools and fresh schemas. */
-import { Effect } from "effect"
+import type { Conformance } from "@everbeat/core/testing"
+import { Duration, Effect } from "effect"
 import { randomUUID } from "node:crypto"
 import { Pool, type PoolConfig } from "pg"
 import { inject } from "vitest"
@@ -17,3 +18,15 @@ export const hostPool = (options: PoolConfig = {}) =>
     Effect.sync(() => new Pool({ connectionString: url(), ...options })),
     (pool) => Effect.promise(() => pool.end())
   )
+
+/** Makes all that a schema holds older, as if so much time had passed. */
+const age = (schema: string) => (duration: Duration.Duration): Effect.Effect<void> =>
+  Effect.scoped(Effect.flatMap(hostPool({ max: 1 }), (pool) =>
+    Effect.promise(async () => {
+      const times = ["lease_until", "due", "started_at", "updated_at", "attempt_at", "settled_at"]
+      const older = times.map((time) => `${time} = ${time} - $1::interval`).join(", ")
+      await pool.query(`update "${schema}".run set ${older}`, [`${Duration.toMillis(duration)} milliseconds`])
+    })))
+
+/** How time passes for a store on a schema. */
+export const timeOf = (schema: string): Conformance.Options => ({ elapse: Effect.sleep, age: age(schema) })
