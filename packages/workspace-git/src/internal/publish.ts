@@ -45,9 +45,9 @@ export const load = Effect.fnUntraced(function*(deps: Deps, repository: Reposito
 const messageOf = ({ reason, runId, staged }: PublishInput, seq: number): Buffer =>
   Buffer.from(
     [
-      `everbeat checkpoint ${runId} #${seq}`,
+      `everbeat checkpoint ${keyOf(runId)} #${seq}`,
       "",
-      `Everbeat-Run: ${runId}`,
+      `Everbeat-Run: ${keyOf(runId)}`,
       `Everbeat-Seq: ${seq}`,
       `Everbeat-Reason: ${reason}`,
       ...(staged.head === undefined ? [] : [`Everbeat-Base: ${staged.head}`]),
