@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import type { WorkspaceSnapshot } from "@everbeat/core"
 import { Effect, Fiber } from "effect"
 import { execFileSync, spawn } from "node:child_process"
 import { chmodSync, existsSync, readdirSync, rmSync, utimesSync } from "node:fs"
@@ -109,6 +110,26 @@ describe("a snapshot that is cut short", () => {
       assert.deepStrictEqual([refsIn(root), sideFiles(root)], [[], []])
       const again = yield* resumed.sweep({ keep: [], ttl: 0 })
       assert.deepStrictEqual(again, { pruned: [], healed: [], indexes: 0, missing: [] })
+    }))
+
+  it.live("34: goes on in a process that had the run before another one did", () =>
+    Effect.gen(function*() {
+      const root = yield* repository()
+      const runId = newRun()
+      const [a, b] = [yield* workspace({ cwd: root }), yield* workspace({ cwd: root })]
+      let previous: WorkspaceSnapshot.WorkspaceSnapshot | undefined
+      for (const [index, ws] of [a, a, b, b, a, b, a, a].entries()) {
+        write(root, "new", `${index}`)
+        previous = yield* snapshotOf(ws, { cwd: root, runId, previous })
+        assert.strictEqual(previous.seq, index + 1)
+      }
+      write(root, "new", "taken over")
+      yield* snapshotOf(b, { cwd: root, runId, previous })
+      write(root, "new", "a zombie goes on from what it has published itself")
+      const refs = git(root, "for-each-ref")
+      const error = yield* Effect.flip(take(a, { cwd: root, runId, previous }))
+      assert.strictEqual(error._tag, "RefConflict")
+      assert.strictEqual(git(root, "for-each-ref"), refs)
     }))
 
   it.live(
