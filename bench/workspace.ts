@@ -1,7 +1,7 @@
 /**
  * What a snapshot of an agent's files costs, beside one `git status` of the same
- * repository: generated repositories of 10,000 and 50,000 files, in which 693
- * lines of 20 files change. All take their turns in one process, started in the
+ * repository: generated repositories of 10,000 and 50,000 files. Before the first
+ * snapshot 693 lines of 20 files change, and before the next one as many. All take their turns in one process, started in the
  * same way, so noise of the machine hits all; only their ratios mean something.
  *
  *   npm run bench:workspace                a table
@@ -56,11 +56,13 @@ const generate = (root: string, files: number): void => {
 const pathOf = (index: number): string =>
   `packages/p${Math.floor(index / 2000)}/src/f${Math.floor(index / 40) % 50}/file${index % 40}.ts`
 
-/** 16 files modified, 3 new and 1 deleted: 693 lines. */
-const work = (root: string): void => {
-  for (let index = 0; index < 16; index++) appendFileSync(join(root, pathOf(index * 601)), lines(35, "changed"))
-  for (const [index, count] of [30, 29, 29].entries()) writeFileSync(join(root, `new${index}.ts`), lines(count, "new"))
-  unlinkSync(join(root, pathOf(9999)))
+/** 16 files modified, 3 new and 1 deleted: 693 lines. Each `turn` is about other files. */
+const work = (root: string, turn: number): void => {
+  for (let index = 0; index < 16; index++) appendFileSync(join(root, pathOf(index * 601 + turn)), lines(35, "changed"))
+  for (const [index, count] of [30, 29, 29].entries()) {
+    writeFileSync(join(root, `new${turn}-${index}.ts`), lines(count, "new"))
+  }
+  unlinkSync(join(root, pathOf(9999 - turn)))
 }
 
 const undo = (root: string): void => {
@@ -143,9 +145,9 @@ const measure = Effect.fnUntraced(function*(files: number, root: string) {
     yield* Effect.sync(() => undo(root))
     yield* status(root)
     const runId = RunId.make(agentName)
-    work(root)
+    work(root, 0)
     let newest: WorkspaceSnapshot.WorkspaceSnapshot = yield* measured("first", taken({ runId }))
-    for (const file of [1, 2, 3]) appendFileSync(join(root, pathOf(file * 997)), lines(5, "next"))
+    work(root, 1)
     newest = yield* measured("next", taken({ runId, previous: newest }))
     newest = yield* measured("unchanged", taken({ runId, previous: newest }))
     const paths = [1, 2, 3].map((file) => pathOf(file * 997))
