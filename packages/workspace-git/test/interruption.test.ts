@@ -49,7 +49,7 @@ describe("a snapshot that is cut short", () => {
         const runId = newRun()
         const binary = stuckGit(root, "update-index", stubborn)
         const error = yield* Effect.flip(
-          take(yield* workspace({ cwd: root, binary }), { cwd: root, runId, deadline: "700 millis" })
+          take(yield* workspace({ cwd: root, binary }), { cwd: root, runId, deadline: "3 seconds" })
         )
         assert.strictEqual(error._tag, "SnapshotTimeout")
         assert.deepStrictEqual(processesOf(binary), [])
@@ -175,7 +175,7 @@ describe("a snapshot that is cut short", () => {
       const binary = stuckGit(root, "status")
       const ws = yield* workspace({ cwd: root, binary })
       const snapshot = (reason: "interval" | "timeout") =>
-        Effect.result(ws.snapshot({ cwd: root, runId, reason, deadline: "600 millis" }))
+        Effect.result(ws.snapshot({ cwd: root, runId, reason, deadline: "2 seconds" }))
       const tags: Array<string> = []
       for (const reason of ["interval", "interval", "timeout"] as const) {
         const result = yield* snapshot(reason)
