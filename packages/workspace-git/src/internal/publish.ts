@@ -36,7 +36,6 @@ export const load = Effect.fnUntraced(function*(deps: Deps, repository: Reposito
     const [commit = "", name = ""] = line.split(" ")
     return { commit, name }
   })
-  run.known = true
   run.names = refs.flatMap(({ name }) => seqOf(name) > 0 ? [name] : []).sort()
   run.branch = refs.find(({ name }) => name === branchRef(runId))?.commit
   return { run, own: new Set(refs.filter(({ name }) => seqOf(name) > 0).map(({ commit }) => commit)) }
@@ -45,9 +44,9 @@ export const load = Effect.fnUntraced(function*(deps: Deps, repository: Reposito
 const messageOf = ({ reason, runId, staged }: PublishInput, seq: number): Buffer =>
   Buffer.from(
     [
-      `everbeat checkpoint ${runId} #${seq}`,
+      `everbeat checkpoint ${keyOf(runId)} #${seq}`,
       "",
-      `Everbeat-Run: ${runId}`,
+      `Everbeat-Run: ${keyOf(runId)}`,
       `Everbeat-Seq: ${seq}`,
       `Everbeat-Reason: ${reason}`,
       ...(staged.head === undefined ? [] : [`Everbeat-Base: ${staged.head}`]),
@@ -109,7 +108,9 @@ const move = Effect.fnUntraced(function*(
   const ref = hiddenRef(runId, seq)
   const withBranch = deps.options.branch && !run.branchBlocked && input.reason !== "pre-restore"
   const names = [...run.names, ref].sort()
-  const out = names.slice(0, Math.max(0, names.length - keptRefs)).filter((name) => name !== ref)
+  // What the checkpoint names stays, however many snapshots are published without a record.
+  const recorded = input.previous === undefined ? undefined : hiddenRef(runId, input.previous.seq)
+  const out = names.slice(0, Math.max(0, names.length - keptRefs)).filter((name) => name !== ref && name !== recorded)
   const commands = [`create ${ref}\0${commit}\0`, ...out.map((name) => `delete ${name}\0\0`)]
   const branch = `update ${branchRef(runId)}\0${commit}\0${run.branch ?? "0".repeat(commit.length)}\0`
   const moved = yield* transact(deps, repository, withBranch ? [...commands, branch] : commands).pipe(
@@ -127,17 +128,18 @@ const move = Effect.fnUntraced(function*(
   )
   run.names = names.filter((name) => !out.includes(name))
   if (moved) run.branch = commit
-  run.published = true
-  run.known = true
+  run.last = commit
   return moved ? [ref, branchRef(runId)] : [ref]
-})
+  // What is remembered must follow what was done, also when the deadline comes in between.
+}, Effect.uninterruptible)
 
 /**
  * Commits a staged tree and makes the refs of the run point at it.
  *
- * An attempt that crashed between its refs and its record leaves refs that no
- * record names: the next attempt counts on from them. Once this process has
- * published, a ref that moved means that somebody else writes the same run.
+ * An attempt that ended between its refs and its record leaves refs that no
+ * record names: the next attempt counts on from them. For who goes on from the
+ * snapshot that it has published itself, a ref that moved means that somebody
+ * else writes the same run.
  */
 export const publish = Effect.fnUntraced(function*(
   deps: Deps,
@@ -153,7 +155,8 @@ export const publish = Effect.fnUntraced(function*(
       return yield* new RefConflict({ ref: branchRef(runId), detail: "it points at what is no snapshot of this run" })
     }
   })
-  if (!run.known && previous !== undefined) yield* adopt
+  const elsewhere = previous !== undefined && previous.commit !== run.last
+  if (elsewhere) yield* adopt
 
   const once = Effect.gen(function*() {
     const highest = Math.max(previous?.seq ?? 0, seqOf(run.names.at(-1) ?? ""))
@@ -168,6 +171,7 @@ export const publish = Effect.fnUntraced(function*(
   return yield* Effect.catchTag(
     once,
     "RefConflict",
-    (error) => run.published || run.known || input.seq !== undefined ? Effect.fail(error) : Effect.andThen(adopt, once)
+    (error) =>
+      elsewhere || run.last !== undefined || input.seq !== undefined ? Effect.fail(error) : Effect.andThen(adopt, once)
   )
 })

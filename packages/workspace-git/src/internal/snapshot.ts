@@ -11,7 +11,7 @@ import type { Deps } from "./deps.ts"
 import * as Diff from "./diff.ts"
 import * as Durable from "./durable.ts"
 import { isObjectId, keyOf } from "./names.ts"
-import { publish } from "./publish.ts"
+import { publish, type Published } from "./publish.ts"
 import { open, operationOf, relativePaths, reopen, type Repository } from "./repository.ts"
 import { stage, type Staged } from "./stage.ts"
 import type { WorktreeState } from "./state.ts"
@@ -33,17 +33,40 @@ const isUnchanged = (deps: Deps, input: SnapshotInput, previous: WorkspaceSnapsh
   // What could not be made durable before is tried again while there is time.
   (previous.durability === deps.options.durability || !isFinal(input.reason))
 
+/** What a scan has told, where it is enough for a summary. */
+const listed = (
+  staged: Staged,
+  previous: WorkspaceSnapshot | undefined,
+  paths: ReadonlyArray<string> | undefined
+): ChangeSummary | undefined => {
+  if (paths === undefined) return Diff.summaryOf(staged.changes)
+  return previous?.base === (staged.head ?? null) ? Diff.merged(previous.summary, paths, staged.changes) : undefined
+}
+
+/** Line counts cost a process more: for a final snapshot beside the others, for any other one on demand. */
 const summarize = (
   deps: Deps,
   repository: Repository,
   staged: Staged,
-  published: Effect.Effect<{ readonly commit: string }, WorkspaceError>,
-  exact: boolean
-): Effect.Effect<ChangeSummary, WorkspaceError> => {
-  if (!exact) return Effect.succeed(Diff.summaryOf(staged.changes))
-  return staged.head === undefined
-    ? Effect.flatMap(published, ({ commit }) => Diff.summarize(deps, repository, null, commit))
+  publishing: Effect.Effect<{ readonly commit: string }, WorkspaceError>,
+  known: ChangeSummary | undefined
+): Effect.Effect<ChangeSummary> => {
+  if (known !== undefined) return Effect.succeed(known)
+  const counted = staged.head === undefined
+    ? Effect.flatMap(publishing, ({ commit }) => Diff.summarize(deps, repository, null, commit))
     : Diff.summarize(deps, repository, staged.head, staged.tree)
+  // The snapshot is published, or will be: that its lines cannot be counted does not undo it.
+  return Effect.orElseSucceed(counted, () => Diff.summaryOf(staged.changes))
+}
+
+/** A snapshot that the repository holds. It is not known yet where else. */
+interface Draft {
+  readonly _tag: "Draft"
+  readonly staged: Staged
+  readonly published: Published
+  readonly summary: ChangeSummary
+  readonly previous: WorkspaceSnapshot | undefined
+  readonly started: number
 }
 
 const take = Effect.fnUntraced(function*(
@@ -51,28 +74,42 @@ const take = Effect.fnUntraced(function*(
   repository: Repository,
   input: SnapshotInput,
   paths: ReadonlyArray<string> | undefined
-): Effect.fn.Return<Taken | Unchanged, WorkspaceError> {
+): Effect.fn.Return<Draft | Unchanged, WorkspaceError> {
   const started = yield* Clock.currentTimeMillis
   const { reason, runId } = input
   const previous = usable(input.previous)
   const side = deps.state.side(repository, keyOf(runId))
-  const staged = yield* stage(deps, repository, { runId, paths })
+  const covered = [...side.named]
+  const staged = yield* stage(deps, repository, { runId, paths, thorough: isFinal(reason) })
   if (paths === undefined) {
-    side.named.clear()
+    // Not what was named meanwhile: the scan may have passed it already.
+    for (const path of covered) side.named.delete(path)
     side.partial = 0
   } else side.partial++
   if (previous !== undefined && isUnchanged(deps, input, previous, staged)) {
     side.tree = staged.tree
     return { _tag: "Unchanged", snapshot: previous }
   }
-  const publishing = yield* Effect.cached(publish(deps, repository, { ...input, previous, seq: input.seq, staged }))
-  // Line counts cost a process more: beside the others for a final snapshot, on demand for any other one.
-  const exact = isFinal(reason) || paths !== undefined
-  const [{ commit, refs, seq }, summary] = yield* Effect.all(
-    [publishing, summarize(deps, repository, staged, publishing, exact)],
+  const publishing = yield* Effect.cached(
+    publish(deps, repository, { runId, reason, previous, seq: input.seq, staged })
+  )
+  const known = isFinal(reason) ? undefined : listed(staged, previous, paths)
+  const [published, summary] = yield* Effect.all(
+    [publishing, summarize(deps, repository, staged, publishing, known)],
     { concurrency: 2 }
   )
   side.tree = staged.tree
+  return { _tag: "Draft", staged, published, summary, previous, started }
+})
+
+/** Makes a published snapshot durable and describes it. From here on nothing can make it fail. */
+const finish = Effect.fnUntraced(function*(
+  deps: Deps,
+  repository: Repository,
+  { reason, runId }: SnapshotInput,
+  { previous, published, staged, started, summary }: Draft
+) {
+  const { commit, refs, seq } = published
   const base = staged.head ?? null
   const start = previous === undefined ? base : previous.start
   const { bundle, degraded, fields } = yield* Durable.make(deps, repository, { runId, seq, commit, start, previous })
@@ -110,7 +147,7 @@ const take = Effect.fnUntraced(function*(
     durationMs: DateTime.toEpochMillis(createdAt) - started
   }
   yield* warnOnce(deps, repository, snapshot)
-  return { _tag: "Taken", snapshot, bundle, degraded }
+  return { _tag: "Taken" as const, snapshot, bundle, degraded }
 })
 
 const warnOnce = Effect.fnUntraced(function*(deps: Deps, repository: Repository, snapshot: WorkspaceSnapshot) {
@@ -138,7 +175,7 @@ const takeFinal = Effect.fnUntraced(function*(
   repository: Repository,
   input: SnapshotInput,
   millis: number
-): Effect.fn.Return<Taken | Unchanged, WorkspaceError> {
+): Effect.fn.Return<Draft | Unchanged, WorkspaceError> {
   const { named } = deps.state.side(repository, keyOf(input.runId))
   const full = take(deps, repository, input, undefined)
   if (named.size === 0 || named.size > maxNamed) return yield* within(full, millis, "snapshot")
@@ -157,7 +194,7 @@ const takePeriodic = Effect.fnUntraced(function*(
   input: SnapshotInput,
   millis: number,
   worktree: WorktreeState
-): Effect.fn.Return<Taken | Unchanged, WorkspaceError> {
+): Effect.fn.Return<Draft | Unchanged, WorkspaceError> {
   const side = deps.state.side(repository, keyOf(input.runId))
   const known = input.paths !== undefined && side.tree !== undefined && side.named.size <= maxNamed
     && side.named.size > 0 && side.partial < fullScanEvery
@@ -184,12 +221,19 @@ export const make = (deps: Deps): Workspace["Service"]["snapshot"] =>
     const millis = Duration.toMillis(input.deadline ?? (final ? "10 seconds" : "5 seconds"))
     const repository = yield* within(open(deps, input.cwd), millis, "opening the repository")
     const worktree = deps.state.worktree(repository)
-    const { named } = deps.state.side(repository, keyOf(input.runId))
-    for (const path of relativePaths(deps, repository, input.paths ?? [])) named.add(path)
+    const side = deps.state.side(repository, keyOf(input.runId))
+    const named = relativePaths(deps, repository, input.paths ?? [])
+    for (const path of named) side.named.add(path)
+    // A path that cannot be placed (through a link, for example) may be one in here: only a full scan finds it.
+    if (named.length < (input.paths ?? []).length) side.partial = fullScanEvery
     const work = final
       ? takeFinal(deps, repository, input, millis)
       : takePeriodic(deps, repository, input, millis, worktree)
-    const watched = Effect.tapError(work, () => reopen(deps, input.cwd))
+    const watched = Effect.tapError(work, () => reopen(deps, input.cwd)).pipe(
+      Effect.flatMap((result): Effect.Effect<Taken | Unchanged> =>
+        result._tag === "Draft" ? finish(deps, repository, input, result) : Effect.succeed(result)
+      )
+    )
     if (final) return yield* worktree.semaphore.withPermits(1)(watched)
     if ((yield* Clock.currentTimeMillis) < worktree.notBefore) return { _tag: "Skipped", why: "back-off" }
     const taken = yield* worktree.semaphore.withPermitsIfAvailable(1)(watched)

@@ -10,10 +10,18 @@ export interface WorktreeState {
   notBefore: number
 }
 
+/** What a user's index was like when it was looked at. */
+export interface IndexStamp {
+  readonly size: bigint
+  readonly written: string
+}
+
 /** What this process knows of a run's private index in a worktree. */
 export interface SideState {
   /** The tree that the index holds, when it is that of the newest snapshot and nothing was added since. */
   tree: string | undefined
+  /** What tells that the user's index is still the one that was looked at for files added by force. */
+  userIndex: IndexStamp | undefined
   /** Paths that the agent named since the last full scan. */
   readonly named: Set<string>
   partial: number
@@ -21,10 +29,8 @@ export interface SideState {
 
 /** What this process knows of a run's refs in a repository. */
 export interface RunState {
-  /** Whether the refs below are what the repository holds. */
-  known: boolean
-  /** Whether this process has published a snapshot of the run. */
-  published: boolean
+  /** The newest snapshot that this process has published. While it is the newest of all, the rest here is true. */
+  last: string | undefined
   names: Array<string>
   /** What the checkpoint branch points at. `undefined`: there is none. */
   branch: string | undefined
@@ -66,14 +72,13 @@ export class State {
     return getOrMake(
       this.#sides,
       `${repository.top}\0${key}`,
-      () => ({ tree: undefined, named: new Set<string>(), partial: 0 })
+      () => ({ tree: undefined, userIndex: undefined, named: new Set<string>(), partial: 0 })
     )
   }
 
   run(repository: Repository, key: string): RunState {
     return getOrMake(this.#runs, `${repository.common}\0${key}`, () => ({
-      known: false,
-      published: false,
+      last: undefined,
       names: [],
       branch: undefined,
       branchBlocked: false,
