@@ -183,4 +183,3 @@ export interface AgentContext<in out M> {
     options: ChildOptions
   ) => Effect.Effect<AgentHandle<A, E>, AgentStartError, R>
 }
-

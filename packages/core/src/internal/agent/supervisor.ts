@@ -137,7 +137,7 @@ export const makeSupervisor = Effect.fnUntraced(function*(
     const { checkpoint, exhausted, lease } = answer
     if (exhausted && !checkpoint.cancelRequested) { // kept for people: a repeated call is not one of them
       yield* Effect.ignore(hub.store.release(lease, "exhausted", { unstarted: true }))
-      const attempts = checkpoint.attempts.length
+      const attempts = checkpoint.attempts.length - 1 // without this claim, under which nothing ran
       const run = new ActiveRun<A, E>(checkpoint.runId, definition)
       const error = new RunExhausted({ runId: checkpoint.runId, attempts, reason: "exhausted" })
       yield* Deferred.succeed(run.ended, { result: Effect.fail(error), record: Effect.fail(error) })
@@ -180,8 +180,12 @@ export const makeSupervisor = Effect.fnUntraced(function*(
       const key = `${parent.runId}/${options.key}`
       const started = beginOrJoin(agent, { agent: parent.agentName, ...options, parentRunId: parent.runId, key })
       // The lease of a child that an earlier attempt started may end a little later than that of its parent.
-      const again: typeof started = Effect.catchTag(started, "AgentBusy", ({ retryAfterMillis }) =>
-        Effect.andThen(Effect.sleep(Math.min(Math.max(retryAfterMillis, 100), Duration.toMillis(ttl) / 3)), again))
+      const again: typeof started = Effect.catchTag(
+        started,
+        "AgentBusy",
+        ({ retryAfterMillis }) =>
+          Effect.andThen(Effect.sleep(Math.min(Math.max(retryAfterMillis, 100), Duration.toMillis(ttl) / 3)), again)
+      )
       return again
     }
   }
