@@ -1,4 +1,4 @@
-import { CheckpointStore, RunStore, Workspace } from "@everbeat/core"
+import { CheckpointStore, RunStore, type Workspace } from "@everbeat/core"
 import { Context, Deferred, Effect } from "effect"
 
 /**

@@ -115,12 +115,9 @@ class Attempt<M, A, E, R> {
       touch: (url) => change((ledger) => Ledger.touch(ledger, url)),
       start: (agent, options) =>
         Effect.suspend(() =>
-          progress.closed ? Effect.fail(new EngineStopped({})) : this.runtime.startChild(meta, agent, options)
-        ).pipe(
-          Effect.map(({ active, handle }) => {
-            if (active !== undefined) this.adopt(active)
-            return handle
-          })
+          progress.closed
+            ? Effect.fail(new EngineStopped({}))
+            : this.runtime.startChild(meta, agent, options, (child) => this.adopt(child))
         )
     }
   }

@@ -5,7 +5,7 @@ import type { AgentWorkspace } from "../../AgentContext.ts"
 import type { RunId } from "../../RunId.ts"
 import type { Restored, Workspace } from "../../Workspace.ts"
 import type { WorkspaceError } from "../../WorkspaceError.ts"
-import * as WorkspaceSnapshot from "../../WorkspaceSnapshot.ts"
+import type * as WorkspaceSnapshot from "../../WorkspaceSnapshot.ts"
 import type { Watch } from "../watch.ts"
 
 type Reason = WorkspaceSnapshot.SnapshotReason

@@ -90,7 +90,7 @@ const bounded = (calls: ReadonlyArray<CallRecord>): ReadonlyArray<CallRecord> =>
     characters -= result === undefined ? 0 : JSON.stringify(result).length
     kept.push(result === undefined || characters >= 0 ? call : { ...rest, detail: "its result is no longer kept" })
   }
-  return kept.reverse()
+  return kept.toReversed()
 }
 
 /**

@@ -95,10 +95,13 @@ export class Progress<M> {
       if (!dirty && Object.keys(update).length === 0) return Effect.void
       this.dirty = false
       const all = dirty ? { ...update, notes: Ledger.encode(this.ledger) } : update
-      return Effect.onExit(this.checkpointer.save(all, { deferred }), (exit) =>
-        Effect.sync(() => {
-          if (dirty && Exit.isFailure(exit)) this.dirty = true
-        }))
+      // What the agent hands over as its time ends is encoded all the same: it is the newest state.
+      return Effect.uninterruptible(
+        Effect.onExit(this.checkpointer.save(all, { deferred }), (exit) =>
+          Effect.sync(() => {
+            if (dirty && Exit.isFailure(exit)) this.dirty = true
+          }))
+      )
     })
   }
 

@@ -32,8 +32,14 @@ import { definitionOf } from "./definition.ts"
 import { type Grant, isResumed } from "./open.ts"
 import { replayed } from "./replayed.ts"
 import { runToEnd } from "./runner.ts"
-import type { Child, Runtime } from "./runtime.ts"
+import type { Runtime } from "./runtime.ts"
 import { Gauge } from "./telemetry.ts"
+
+/** A run that was started or found; `active` when it runs here. */
+interface Child<out A, out E> {
+  readonly handle: AgentHandle<A, E>
+  readonly active: Stoppable | undefined
+}
 
 interface LaunchOptions {
   readonly cwd?: string | undefined
@@ -176,9 +182,13 @@ export const makeSupervisor = Effect.fnUntraced(function*(
     publish: (event) => {
       PubSub.publishUnsafe(events, event)
     },
-    startChild: (parent, agent, options) => {
+    startChild: (parent, agent, options, adopt) => {
       const key = `${parent.runId}/${options.key}`
-      const started = beginOrJoin(agent, { agent: parent.agentName, ...options, parentRunId: parent.runId, key })
+      const child = { agent: parent.agentName, ...options, parentRunId: parent.runId, key }
+      const started = Effect.uninterruptible(Effect.map(beginOrJoin(agent, child), ({ active, handle }) => {
+        if (active !== undefined) adopt(active)
+        return handle
+      }))
       // The lease of a child that an earlier attempt started may end a little later than that of its parent.
       const again: typeof started = Effect.catchTag(
         started,
