@@ -102,10 +102,10 @@ type NeedsEngine<Heartbeats> = Heartbeats extends readonly [] ? never : Heartbea
 
 type AgentServices<Agents> = Agents extends ReadonlyArray<infer A> ? Agent.Services<A> : never
 
-// Distributes over the elements: none has no services, where `infer` on an empty list would answer `unknown`.
-type ServicesOf<Element> = Element extends Heartbeat.Heartbeat<string, unknown, unknown, infer R> ? R : never
+// Over the elements: of an empty list nothing could be inferred.
+type HeartbeatServices<Heartbeats> = Heartbeats extends ReadonlyArray<infer H> ? ServicesOf<H> : never
 
-type HeartbeatServices<Heartbeats extends ReadonlyArray<unknown>> = ServicesOf<Heartbeats[number]>
+type ServicesOf<H> = H extends Heartbeat.Heartbeat<string, unknown, unknown, infer R> ? R : never
 
 /**
  * Layer that continues interrupted runs until its scope closes.
