@@ -52,7 +52,8 @@ export class Files {
       (restored) =>
         Effect.sync(() => {
           this.cwd = restored.cwd
-          this.newest = snapshot
+          // Elsewhere, they are kept once more: the next attempt is to find them there.
+          this.newest = restored.inPlace ? snapshot : undefined
         })
     )
   }

@@ -37,6 +37,7 @@ export const runToEnd = <M, A, E, R>(
         if (task.run.announced) publish(runtime, task, over)
         runtime.gauge.change(task.meta.agentName, -1, context)
         if (over._tag === "Settled") Telemetry.settled(over.run, context)
+        runtime.forget(task.meta.runId, task.run)
         Deferred.doneUnsafe(opened, Effect.void)
         Deferred.doneUnsafe(task.run.ended, Effect.succeed(endedOf(task, over)))
         return over._tag === "Settled" ? Telemetry.logRun(over.run) : Effect.void

@@ -7,6 +7,7 @@ import type { AgentHandle } from "../../AgentHandle.ts"
 import type { Idempotency, RunMeta } from "../../AgentRun.ts"
 import type { AgentEvent } from "../../AgentSupervisor.ts"
 import type { CheckpointStore } from "../../CheckpointStore.ts"
+import type { RunId } from "../../RunId.ts"
 import type { RunStore } from "../../RunStore.ts"
 import type { Workspace } from "../../Workspace.ts"
 import type { Hub } from "../checkpointer/hub.ts"
@@ -22,6 +23,8 @@ export interface Runtime {
   readonly runs: RunStore["Service"]
   readonly gauge: Gauge
   readonly publish: (event: AgentEvent) => void
+  /** Before anybody is told that the run is over here: whoever asks for it then must not join it. */
+  readonly forget: (runId: RunId, run: Stoppable) => void
   /** Starts a run for another one. `adopt` is told which it is when it runs here, whatever interrupts the caller. */
   readonly startChild: <Name extends string, M, A, E, R>(
     parent: RunMeta,

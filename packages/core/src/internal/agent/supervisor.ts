@@ -98,10 +98,7 @@ export const makeSupervisor = Effect.fnUntraced(function*(
     const workspace = Option.getOrUndefined(yield* Effect.serviceOption(Workspace))
     active.set(meta.runId, run)
     const task = { definition, run, meta, idempotency, context, workspace, cwd, followUp }
-    const fiber = Effect.runForkWith(context)(runToEnd(runtime, task, grant, opened))
-    fiber.addObserver(() => {
-      if (active.get(meta.runId) === run) active.delete(meta.runId)
-    })
+    Effect.runForkWith(context)(runToEnd(runtime, task, grant, opened))
     yield* Deferred.await(opened)
     return { active: run, handle: handleOf(run, isResumed(grant) ? "resumed" : "started") }
   })
@@ -181,6 +178,9 @@ export const makeSupervisor = Effect.fnUntraced(function*(
     gauge: new Gauge(),
     publish: (event) => {
       PubSub.publishUnsafe(events, event)
+    },
+    forget: (runId, run) => {
+      if (active.get(runId) === run) active.delete(runId)
     },
     startChild: (parent, agent, options, adopt) => {
       const key = `${parent.runId}/${options.key}`

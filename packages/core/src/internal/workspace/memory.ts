@@ -150,7 +150,9 @@ export const make = Effect.fnUntraced(function*(options: MemoryOptions, tags: Ta
       const original = snapshot.worktree.path
       const current = folders.get(original)
       const inPlace = target === undefined && current !== undefined && textOf(current) === text
-      const path = target ?? (inPlace || current === undefined ? original : `${original}-${snapshot.seq}`)
+      let path = target ?? original
+      const fresh = target === undefined && !inPlace
+      for (let n = 1; fresh && (folders.get(path)?.size ?? 0) > 0; n++) path = `${original}-${n}`
       if (!inPlace && (folders.get(path)?.size ?? 0) > 0) {
         return yield* new TargetNotEmpty({ path, detail: "it has files" })
       }

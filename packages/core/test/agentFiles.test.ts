@@ -1,0 +1,232 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Agent, AgentSupervisor, type RunId, Transcript, Workspace, WorkspaceError } from "@everbeat/core"
+import { MemoryStore } from "@everbeat/store-memory"
+import { Deferred, Effect, Layer, Schema } from "effect"
+import { newProcess, passing, record, recordOf, stored, turn, user } from "./agentSupport.ts"
+import { Bad } from "./support.ts"
+
+const stores = Layer.merge(MemoryStore.layer, Workspace.layerMemory())
+const layer = Layer.provideMerge(AgentSupervisor.layer, stores)
+
+const snapshots = (runId: RunId.RunId) =>
+  Effect.flatMap(Workspace.Workspace, (workspace) => Effect.orDie(workspace.list({ runId })))
+
+describe("the files of an agent", () => {
+  it.effect("are kept at a timeout, restored for the next attempt, and forgotten when it succeeds", () =>
+    Effect.gen(function*() {
+      const files = yield* Workspace.MemoryFiles
+      const seen: Array<unknown> = []
+      const coder = Agent.make("coder", {
+        message: Transcript.Message,
+        transcript: Transcript.chat,
+        run: (ctx) =>
+          Effect.gen(function*() {
+            const cwd = ctx.workspace?.cwd ?? "?"
+            if (ctx.attempt === 1) {
+              yield* files.write(cwd, "a.ts", "half")
+              yield* ctx.checkpoint.save({ messages: [user("x")], iteration: 1 })
+              return yield* Effect.never
+            }
+            seen.push(cwd, yield* files.read(cwd), ctx.resume?.workspace?.inPlace)
+            seen.push(ctx.resume?.continuation.prompt.includes("a.ts"))
+            if (ctx.attempt === 2) {
+              yield* files.write(cwd, "b.ts", "more")
+              yield* ctx.checkpoint.note("went on")
+              return yield* Effect.never
+            }
+          })
+      })
+      const handle = yield* Agent.start(coder, { cwd: "/repo" })
+      const run = yield* passing(handle.record)
+      assert.strictEqual(run.attempts.length, 3)
+      assert.deepStrictEqual(seen, [
+        "/repo",
+        { "a.ts": "half" },
+        true,
+        true,
+        "/repo",
+        {
+          "a.ts": "half",
+          "b.ts": "more"
+        },
+        true,
+        true
+      ])
+      assert.deepStrictEqual(yield* snapshots(handle.runId), [])
+    }).pipe(Effect.provide(layer)))
+
+  it.effect("are restored elsewhere when somebody changed them, again and again, and never overwritten", () =>
+    Effect.gen(function*() {
+      const files = yield* Workspace.MemoryFiles
+      const seen: Array<unknown> = []
+      const folders: Array<string> = []
+      const coder = Agent.make("coder", {
+        message: Schema.String,
+        maxAttempts: 5,
+        timeout: "10 seconds",
+        backoff: () => "5 seconds",
+        run: (ctx) =>
+          Effect.gen(function*() {
+            const cwd = ctx.workspace?.cwd ?? "?"
+            if (ctx.attempt === 1) yield* files.write(cwd, "a.ts", "half")
+            seen.push(yield* files.read(cwd))
+            yield* ctx.checkpoint.save({ messages: [`${ctx.attempt}`], iteration: ctx.attempt })
+            folders.push(cwd)
+            if (ctx.attempt < 4) yield* Effect.never
+          })
+      })
+      const handle = yield* Agent.start(coder, { cwd: "/repo" })
+      yield* passing(Effect.sleep("12 seconds"))
+      yield* files.write("/repo", "a.ts", "mine")
+      const run = yield* passing(handle.record)
+      assert.strictEqual(run.status, "ok", JSON.stringify(run.errors))
+      assert.deepStrictEqual(yield* files.read("/repo"), { "a.ts": "mine" })
+      assert.deepStrictEqual(seen, Array.from({ length: 4 }, () => ({ "a.ts": "half" })))
+      assert.strictEqual(new Set(folders).size, 2, "and found again there")
+    }).pipe(Effect.provide(layer)))
+
+  it.effect("stay where the run fails or is cancelled, and the record says so", () =>
+    Effect.gen(function*() {
+      const files = yield* Workspace.MemoryFiles
+      const make = (end: Effect.Effect<never, Bad>) =>
+        Agent.make("coder", {
+          message: Schema.String,
+          run: (ctx) => Effect.andThen(files.write(ctx.workspace?.cwd ?? "?", "a.ts", "half"), end)
+        })
+      const failed = yield* recordOf(make(Effect.fail(new Bad({ why: "x" }))), { cwd: "/failed" })
+      assert.deepStrictEqual(failed.warnings.map(({ code }) => code), ["WorkspaceKept"])
+      assert.lengthOf(yield* snapshots(failed.runId), 1)
+      const { record, runId } = yield* Agent.start(make(Effect.never), { cwd: "/cancelled" })
+      yield* turn
+      yield* Agent.cancel(runId)
+      assert.strictEqual((yield* record).status, "cancelled")
+      assert.lengthOf(yield* snapshots(runId), 1)
+    }).pipe(Effect.provide(layer)))
+
+  it.effect("that cannot be kept or restored cost no notes and no conversation", () =>
+    Effect.gen(function*() {
+      const workspace = yield* Workspace.Workspace
+      let broken: "snapshot" | "restore" | undefined = "snapshot"
+      const failing: Workspace.Workspace["Service"] = {
+        ...workspace,
+        snapshot: (input) =>
+          broken === "snapshot"
+            ? Effect.fail(new WorkspaceError.SnapshotGone({ commit: "x", detail: "it was pruned" }))
+            : workspace.snapshot(input),
+        restore: (input) =>
+          broken === "restore"
+            ? workspace.restore({ snapshot: { ...input.snapshot, commit: "x" } })
+            : workspace.restore(input)
+      }
+      let notes: string | undefined
+      const coder = Agent.make("coder", {
+        message: Schema.String,
+        maxAttempts: 9,
+        timeout: "10 seconds",
+        run: (ctx) =>
+          Effect.gen(function*() {
+            notes = ctx.resume?.notes
+            if (ctx.attempt === 1) yield* ctx.checkpoint.note("survives")
+            if (ctx.attempt === 2) broken = "restore"
+            if (ctx.attempt < 3) yield* Effect.never
+          })
+      })
+      const supervisor = yield* AgentSupervisor.AgentSupervisor
+      const events = yield* record(supervisor)
+      const handle = yield* Effect.provideService(Agent.start(coder), Workspace.Workspace, failing)
+      const exit = yield* passing(Effect.exit(handle.record))
+      assert.strictEqual(notes, "survives")
+      const reasons = events.flatMap((event) => event._tag === "AttemptEnded" ? [event.reason.split(":")[0]] : [])
+      assert.deepStrictEqual(reasons[0], "timeout")
+      assert.include(reasons, "workspace")
+      assert.strictEqual(exit._tag, "Failure", "exhausted: it is for people to mend the repository")
+      broken = undefined
+      const again = yield* Effect.provideService(Agent.resume(coder, handle.runId), Workspace.Workspace, failing)
+      assert.strictEqual((yield* passing(again.record)).status, "ok")
+    }).pipe(Effect.scoped, Effect.provide(layer)))
+
+  it.effect("are waited for before a run is continued where there is no workspace", () =>
+    Effect.gen(function*() {
+      const coder = Agent.make("coder", {
+        message: Schema.String,
+        run: (ctx) => (ctx.attempt === 1 ? Effect.never : Effect.void)
+      })
+      const process = yield* newProcess()
+      const workspaces = yield* Layer.build(Workspace.layerMemory())
+      const withFiles = Effect.provideContext(workspaces)
+      const write = Effect.flatMap(Workspace.MemoryFiles, (files) => files.write("/workspace", "a.ts", "half"))
+      yield* withFiles(write)
+      const { interrupt, runId } = yield* withFiles(process.run(Agent.start(coder)))
+      yield* interrupt
+      const error = yield* Effect.flip(process.run(Agent.resume(coder, runId)))
+      assert.deepInclude(error, { _tag: "MessageUnreadable", place: "workspace" })
+      assert.lengthOf((yield* stored(runId)).attempts, 1)
+      const resumed = yield* withFiles(process.run(Agent.resume(coder, runId)))
+      assert.strictEqual((yield* resumed.record).status, "ok")
+    }).pipe(Effect.scoped, Effect.provide(MemoryStore.layer)))
+
+  it.effect("that are published and not recorded, by a process that was lost, do not get in the way", () =>
+    Effect.gen(function*() {
+      const files = yield* Workspace.MemoryFiles
+      const gate = yield* Deferred.make<void>()
+      const [a, b] = [yield* newProcess(), yield* newProcess()]
+      const coder = Agent.make("coder", {
+        message: Schema.String,
+        result: Schema.String,
+        timeout: "1 hour",
+        run: (ctx) =>
+          Effect.gen(function*() {
+            const cwd = ctx.workspace?.cwd ?? "?"
+            if (ctx.attempt > 1) return (yield* files.read(cwd))?.["a.ts"] ?? "gone"
+            yield* files.write(cwd, "a.ts", "1")
+            yield* ctx.workspace?.snapshot ?? Effect.void
+            yield* ctx.checkpoint.flush
+            yield* files.write(cwd, "a.ts", "2")
+            a.wire.before = () => Effect.never
+            yield* ctx.workspace?.snapshot ?? Effect.void
+            yield* Deferred.succeed(gate, undefined)
+            return yield* Effect.never
+          })
+      })
+      const { runId } = yield* a.run(Agent.start(coder, { cwd: "/workspace" }))
+      yield* Deferred.await(gate)
+      assert.lengthOf(yield* snapshots(runId), 2)
+      yield* passing(Effect.sleep("35 seconds"))
+      const next = yield* b.run(Agent.resume(coder, runId))
+      assert.strictEqual(yield* passing(next.result), "1", "what the checkpoint knows of")
+      assert.deepStrictEqual(yield* snapshots(runId), [])
+      assert.deepStrictEqual(yield* files.read("/workspace"), { "a.ts": "2" }, "and the rest is still there")
+    }).pipe(Effect.provide(stores)))
+
+  it.effect("are not kept by what an attempt left behind", () =>
+    Effect.gen(function*() {
+      const files = yield* Workspace.MemoryFiles
+      const gate = yield* Deferred.make<void>()
+      let late: unknown = "?"
+      const coder = Agent.make("coder", {
+        message: Schema.String,
+        timeout: "10 seconds",
+        run: (ctx) =>
+          Effect.gen(function*() {
+            if (ctx.attempt === 2) {
+              yield* Deferred.succeed(gate, undefined)
+              return yield* Effect.sleep("1 second")
+            }
+            yield* Effect.uninterruptible(
+              Deferred.await(gate).pipe(
+                Effect.andThen(files.write("/workspace", "late.ts", "x")),
+                Effect.andThen(ctx.workspace?.snapshot ?? Effect.succeed("none")),
+                Effect.tap((snapshot) =>
+                  Effect.sync(() => {
+                    late = snapshot
+                  })
+                )
+              )
+            )
+          })
+      })
+      const run = yield* recordOf(coder)
+      assert.strictEqual(late, undefined)
+      assert.deepStrictEqual([run.status, yield* snapshots(run.runId)], ["warning", []])
+    }).pipe(Effect.provide(layer)))
+})
