@@ -18,7 +18,7 @@ import * as Layer from "effect/Layer"
 import * as memory from "./internal/workspace/memory.ts"
 import * as none from "./internal/workspace/none.ts"
 import type { RunId } from "./RunId.ts"
-import type { BundleTooLarge, RemoteFailed, WorkspaceError } from "./WorkspaceError.ts"
+import type { WorkspaceError } from "./WorkspaceError.ts"
 import type { ChangeSummary, Kept, SnapshotReason, WorkspaceSnapshot } from "./WorkspaceSnapshot.ts"
 
 /**
@@ -45,7 +45,8 @@ export interface SnapshotInput {
    */
   readonly paths?: ReadonlyArray<string> | undefined
   /**
-   * How long it may take. A periodic snapshot that misses it is not tried again for a while.
+   * How long it may take until it is kept in the repository; bundles and remotes have limits of their own. A periodic
+   * snapshot that misses it is not tried again for a while.
    *
    * @default "10 seconds" for a final snapshot, "5 seconds" for others
    */
@@ -63,8 +64,8 @@ export interface Taken extends Kept {
   readonly snapshot: WorkspaceSnapshot
   /** With durability `inline`: give it back to `restore`. `WorkspaceSnapshot.encode` stores it with the snapshot. */
   readonly bundle: Uint8Array | undefined
-  /** Why the files are kept in the repository only, where more was asked for. */
-  readonly degraded: BundleTooLarge | RemoteFailed | undefined
+  /** Why the files are kept in the repository only, where more was asked for: mostly `BundleTooLarge` or `RemoteFailed`. */
+  readonly degraded: WorkspaceError | undefined
 }
 
 /**

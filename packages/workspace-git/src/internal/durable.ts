@@ -1,6 +1,13 @@
 import type { RunId } from "@everbeat/core/RunId"
-import { BundleTooLarge, BundleUnusable, RemoteFailed, type WorkspaceError } from "@everbeat/core/WorkspaceError"
+import {
+  BundleTooLarge,
+  BundleUnusable,
+  RemoteFailed,
+  SnapshotTimeout,
+  type WorkspaceError
+} from "@everbeat/core/WorkspaceError"
 import type { WorkspaceSnapshot } from "@everbeat/core/WorkspaceSnapshot"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { createHash } from "node:crypto"
 import type { Deps } from "./deps.ts"
@@ -12,16 +19,19 @@ import type { Repository } from "./repository.ts"
 export interface Durable {
   readonly fields: Pick<WorkspaceSnapshot, "durability" | "bundle" | "pushed" | "degraded">
   readonly bundle: Uint8Array | undefined
-  readonly degraded: BundleTooLarge | RemoteFailed | undefined
+  readonly degraded: WorkspaceError | undefined
 }
 
 const local: Durable = { fields: { durability: "local" }, bundle: undefined, degraded: undefined }
 
-const degrade = (degraded: BundleTooLarge | RemoteFailed): Durable => ({
+const degrade = (degraded: WorkspaceError): Durable => ({
   fields: { durability: "local", degraded: degraded.message },
   bundle: undefined,
   degraded
 })
+
+/** Packing is bounded by the size that is allowed: this is for a disk that hangs. */
+const bundleTimeout = Duration.seconds(30)
 
 const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex")
 
@@ -47,18 +57,26 @@ const bundle = Effect.fnUntraced(function*(
   const made = out === "" || start === null
     ? sinceStart
     : Effect.catchIf(create(deps, repository, ref, ["--remotes"]), isOverflow, () => sinceStart)
-  return yield* made.pipe(
-    Effect.map(({ bytes }): Durable => ({
-      fields: { durability: "inline", bundle: { bytes: bytes.length, sha256: sha256(bytes) } },
-      bundle: bytes,
-      degraded: undefined
-    })),
-    Effect.catchIf(
-      isOverflow,
-      () => Effect.succeed(degrade(new BundleTooLarge({ maxBytes: deps.options.maxBundleBytes })))
+  const { bytes } = yield* made
+  return {
+    fields: { durability: "inline", bundle: { bytes: bytes.length, sha256: sha256(bytes) } },
+    bundle: bytes,
+    degraded: undefined
+  }
+})
+
+const bundleOrLocal = (deps: Deps, repository: Repository, ref: string, start: string | null) =>
+  bundle(deps, repository, ref, start).pipe(
+    Effect.timeoutOrElse({
+      duration: bundleTimeout,
+      orElse: () => Effect.fail(new SnapshotTimeout({ operation: "bundle", millis: Duration.toMillis(bundleTimeout) }))
+    }),
+    Effect.catch((error) =>
+      Effect.succeed(
+        degrade(isOverflow(error) ? new BundleTooLarge({ maxBytes: deps.options.maxBundleBytes }) : error)
+      )
     )
   )
-})
 
 /** A remote that does not answer must not hold up a run that is ending. */
 const remotely = (
@@ -115,13 +133,13 @@ export const make = (
     readonly start: string | null
     readonly previous: WorkspaceSnapshot | undefined
   }
-): Effect.Effect<Durable, WorkspaceError> => {
+): Effect.Effect<Durable> => {
   const ref = hiddenRef(input.runId, input.seq)
   switch (deps.options.durability) {
     case "local":
       return Effect.succeed(local)
     case "inline":
-      return bundle(deps, repository, ref, input.start)
+      return bundleOrLocal(deps, repository, ref, input.start)
     case "push":
       return push(deps, repository, input.commit, ref, input.previous)
   }

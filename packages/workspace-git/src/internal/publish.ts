@@ -36,7 +36,6 @@ export const load = Effect.fnUntraced(function*(deps: Deps, repository: Reposito
     const [commit = "", name = ""] = line.split(" ")
     return { commit, name }
   })
-  run.known = true
   run.names = refs.flatMap(({ name }) => seqOf(name) > 0 ? [name] : []).sort()
   run.branch = refs.find(({ name }) => name === branchRef(runId))?.commit
   return { run, own: new Set(refs.filter(({ name }) => seqOf(name) > 0).map(({ commit }) => commit)) }
@@ -45,9 +44,9 @@ export const load = Effect.fnUntraced(function*(deps: Deps, repository: Reposito
 const messageOf = ({ reason, runId, staged }: PublishInput, seq: number): Buffer =>
   Buffer.from(
     [
-      `everbeat checkpoint ${runId} #${seq}`,
+      `everbeat checkpoint ${keyOf(runId)} #${seq}`,
       "",
-      `Everbeat-Run: ${runId}`,
+      `Everbeat-Run: ${keyOf(runId)}`,
       `Everbeat-Seq: ${seq}`,
       `Everbeat-Reason: ${reason}`,
       ...(staged.head === undefined ? [] : [`Everbeat-Base: ${staged.head}`]),
@@ -127,17 +126,18 @@ const move = Effect.fnUntraced(function*(
   )
   run.names = names.filter((name) => !out.includes(name))
   if (moved) run.branch = commit
-  run.published = true
-  run.known = true
+  run.last = commit
   return moved ? [ref, branchRef(runId)] : [ref]
-})
+  // What is remembered must follow what was done, also when the deadline comes in between.
+}, Effect.uninterruptible)
 
 /**
  * Commits a staged tree and makes the refs of the run point at it.
  *
- * An attempt that crashed between its refs and its record leaves refs that no
- * record names: the next attempt counts on from them. Once this process has
- * published, a ref that moved means that somebody else writes the same run.
+ * An attempt that ended between its refs and its record leaves refs that no
+ * record names: the next attempt counts on from them. For who goes on from the
+ * snapshot that it has published itself, a ref that moved means that somebody
+ * else writes the same run.
  */
 export const publish = Effect.fnUntraced(function*(
   deps: Deps,
@@ -153,7 +153,8 @@ export const publish = Effect.fnUntraced(function*(
       return yield* new RefConflict({ ref: branchRef(runId), detail: "it points at what is no snapshot of this run" })
     }
   })
-  if (!run.known && previous !== undefined) yield* adopt
+  const elsewhere = previous !== undefined && previous.commit !== run.last
+  if (elsewhere) yield* adopt
 
   const once = Effect.gen(function*() {
     const highest = Math.max(previous?.seq ?? 0, seqOf(run.names.at(-1) ?? ""))
@@ -168,6 +169,7 @@ export const publish = Effect.fnUntraced(function*(
   return yield* Effect.catchTag(
     once,
     "RefConflict",
-    (error) => run.published || run.known || input.seq !== undefined ? Effect.fail(error) : Effect.andThen(adopt, once)
+    (error) =>
+      elsewhere || run.last !== undefined || input.seq !== undefined ? Effect.fail(error) : Effect.andThen(adopt, once)
   )
 })

@@ -98,9 +98,11 @@ export const open = Effect.fnUntraced(function*(
   folder: string | undefined
 ): Effect.fn.Return<Repository, WorkspaceError> {
   const cwd = deps.path.resolve(folder ?? deps.options.cwd)
+  const exists = (path: string) => Effect.orElseSucceed(deps.fs.exists(path), () => false)
   const cached = deps.state.repositories.get(cwd)
-  if (cached !== undefined) return cached
-  if (!(yield* Effect.orElseSucceed(deps.fs.exists(cwd), () => false))) return yield* new NotARepository({ path: cwd })
+  if (cached !== undefined && (yield* exists(cwd)) && (yield* exists(cached.gitDir))) return cached
+  deps.state.repositories.delete(cwd)
+  if (!(yield* exists(cwd))) return yield* new NotARepository({ path: cwd })
   const version = yield* versionOf(deps, cwd)
   const located = yield* locate(deps, cwd)
   yield* refuseRoot(deps, located.top)

@@ -3,7 +3,7 @@ import { RestoreNotExact, SnapshotGone, SnapshotTimeout, type WorkspaceError } f
 import type { WorkspaceSnapshot } from "@everbeat/core/WorkspaceSnapshot"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { display, pathList, split } from "./bytes.ts"
+import { display, pathList, split, toText } from "./bytes.ts"
 import type { Deps } from "./deps.ts"
 import * as Diff from "./diff.ts"
 import * as Durable from "./durable.ts"
@@ -11,8 +11,8 @@ import { hiddenRef, isObjectId, keyOf } from "./names.ts"
 import { transact } from "./publish.ts"
 import { isAtLeast, open, type Repository } from "./repository.ts"
 import * as Snapshot from "./snapshot.ts"
-import { stage } from "./stage.ts"
-import { choose } from "./target.ts"
+import { stage, type Staged } from "./stage.ts"
+import { choose, defaultTargets } from "./target.ts"
 
 const has = ({ git }: Deps, { top }: Repository, commit: string) =>
   Effect.map(
@@ -52,14 +52,16 @@ const hold = Effect.fnUntraced(
   }
 )
 
-/** The worktree that the snapshot was taken of, if it is still one of this repository. */
-const original = Effect.fnUntraced(function*(deps: Deps, repository: Repository, snapshot: WorkspaceSnapshot) {
-  const found = yield* Effect.option(open(deps, snapshot.worktree.path))
-  return found._tag === "Some" && found.value.common === repository.common &&
-      found.value.top === snapshot.worktree.path
+/** A worktree of this repository at a path, if there is one. */
+const worktreeAt = Effect.fnUntraced(function*(deps: Deps, repository: Repository, path: string) {
+  const found = yield* Effect.option(open(deps, path))
+  return found._tag === "Some" && found.value.common === repository.common && found.value.top === path
     ? found.value
     : undefined
 })
+
+const stageAt = (deps: Deps, worktree: Repository, { runId }: WorkspaceSnapshot) =>
+  deps.state.worktree(worktree).semaphore.withPermits(1)(stage(deps, worktree, { runId }))
 
 /** Puts files on disk that a sparse checkout leaves out: the agent wrote them all the same. */
 const fillSparse = Effect.fnUntraced(function*(deps: Deps, top: string, { base, commit }: WorkspaceSnapshot) {
@@ -86,11 +88,13 @@ const readdIgnored = Effect.fnUntraced(function*(deps: Deps, top: string, { base
   const { git } = deps
   const added = yield* Diff.pathsOf(deps, top, base, commit, "A")
   if (added.length === 0) return
-  const { out } = yield* git(["check-ignore", "-z", "--stdin"], { cwd: top, input: pathList(added), ok: [0, 1] })
+  // This command knows no literal pathspecs: after "./" nothing is magic.
+  const input = pathList(added.map((path) => `./${path}`))
+  const { out } = yield* git(["check-ignore", "-z", "--stdin"], { cwd: top, input, ok: [0, 1] })
   if (out === "") return
   yield* git(["add", "-f", "-N", "--pathspec-from-file=-", "--pathspec-file-nul"], {
     cwd: top,
-    input: pathList(split(out)),
+    input: pathList(split(out).map((path) => path.slice(2))),
     env: { GIT_LITERAL_PATHSPECS: "1" }
   })
 })
@@ -166,15 +170,21 @@ const fresh = Effect.fnUntraced(function*(
 export const make = (deps: Deps): Workspace["Service"]["restore"] => {
   const snapshotOf = Snapshot.make(deps)
 
-  const restoredAt = (snapshot: WorkspaceSnapshot, top: string): Omit<
-    Restored,
-    "inPlace" | "branch" | "submodules"
-  > => ({
+  const restoredAt = (snapshot: WorkspaceSnapshot, top: string) => ({
     path: top,
     cwd: deps.path.join(top, snapshot.worktree.subfolder),
     base: snapshot.base,
-    complete: snapshot.skippedCount === 0,
-    preRestore: undefined
+    complete: snapshot.skippedCount === 0
+  })
+
+  const inPlace = (worktree: Repository, snapshot: WorkspaceSnapshot, staged: Staged): Restored => ({
+    ...restoredAt(snapshot, worktree.top),
+    inPlace: true,
+    // The agent may have committed since: what counts is where the worktree is.
+    base: staged.head ?? null,
+    branch: staged.branch === undefined ? null : toText(staged.branch) ?? null,
+    preRestore: undefined,
+    submodules: []
   })
 
   const restore = Effect.fnUntraced(function*(input: RestoreInput): Effect.fn.Return<Restored, WorkspaceError> {
@@ -187,29 +197,24 @@ export const make = (deps: Deps): Workspace["Service"]["restore"] => {
     )
     yield* obtain(deps, repository, input)
     yield* hold(deps, repository, snapshot)
-    const here = yield* original(deps, repository, snapshot)
     let preRestore: WorkspaceSnapshot | undefined
+    const here = yield* worktreeAt(deps, repository, snapshot.worktree.path)
     if (here !== undefined) {
-      const staged = yield* deps.state.worktree(here).semaphore.withPermits(1)(
-        stage(deps, here, { runId: snapshot.runId })
+      const staged = yield* stageAt(deps, here, snapshot)
+      const equal = staged.tree === snapshot.tree
+      if (equal && input.target === undefined) return inPlace(here, snapshot, staged)
+      // It is not touched; that it can be read back later too is worth a try, and not worth a failure.
+      const kept = equal ? undefined : yield* Effect.option(
+        snapshotOf({ runId: snapshot.runId, cwd: here.top, reason: "pre-restore", previous: snapshot })
       )
-      if (staged.tree === snapshot.tree && input.target === undefined) {
-        const base = staged.head ?? null
-        return {
-          ...restoredAt(snapshot, here.top),
-          base,
-          inPlace: true,
-          branch: staged.branch ?? null,
-          submodules: []
-        }
-      }
-      if (staged.tree !== snapshot.tree) {
-        // It is not touched; that it can be read back later too is worth a try, and not worth a failure.
-        const kept = yield* Effect.option(
-          snapshotOf({ runId: snapshot.runId, cwd: here.top, reason: "pre-restore", previous: snapshot })
-        )
-        preRestore = kept._tag === "Some" && kept.value._tag === "Taken" ? kept.value.snapshot : undefined
-      }
+      preRestore = kept?._tag === "Some" && kept.value._tag === "Taken" ? kept.value.snapshot : undefined
+    }
+    // An attempt that ended before its first snapshot has left a worktree that is as good as a fresh one.
+    const [before = ""] = defaultTargets(deps, repository, snapshot)
+    const earlier = input.target === undefined ? yield* worktreeAt(deps, repository, before) : undefined
+    if (earlier !== undefined) {
+      const staged = yield* stageAt(deps, earlier, snapshot)
+      if (staged.tree === snapshot.tree) return { ...inPlace(earlier, snapshot, staged), preRestore }
     }
     const { on, submodules, top } = yield* fresh(deps, repository, input)
     deps.state.side(yield* open(deps, top), keyOf(snapshot.runId)).tree = undefined

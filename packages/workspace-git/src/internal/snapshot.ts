@@ -11,7 +11,7 @@ import type { Deps } from "./deps.ts"
 import * as Diff from "./diff.ts"
 import * as Durable from "./durable.ts"
 import { isObjectId, keyOf } from "./names.ts"
-import { publish } from "./publish.ts"
+import { publish, type Published } from "./publish.ts"
 import { open, operationOf, relativePaths, reopen, type Repository } from "./repository.ts"
 import { stage, type Staged } from "./stage.ts"
 import type { WorktreeState } from "./state.ts"
@@ -33,17 +33,31 @@ const isUnchanged = (deps: Deps, input: SnapshotInput, previous: WorkspaceSnapsh
   // What could not be made durable before is tried again while there is time.
   (previous.durability === deps.options.durability || !isFinal(input.reason))
 
+/** Line counts cost a process more: for a final snapshot beside the others, for any other one on demand. */
 const summarize = (
   deps: Deps,
   repository: Repository,
   staged: Staged,
-  published: Effect.Effect<{ readonly commit: string }, WorkspaceError>,
+  publishing: Effect.Effect<{ readonly commit: string }, WorkspaceError>,
   exact: boolean
-): Effect.Effect<ChangeSummary, WorkspaceError> => {
-  if (!exact) return Effect.succeed(Diff.summaryOf(staged.changes))
-  return staged.head === undefined
-    ? Effect.flatMap(published, ({ commit }) => Diff.summarize(deps, repository, null, commit))
+): Effect.Effect<ChangeSummary> => {
+  const listed = Diff.summaryOf(staged.changes)
+  if (!exact) return Effect.succeed(listed)
+  const counted = staged.head === undefined
+    ? Effect.flatMap(publishing, ({ commit }) => Diff.summarize(deps, repository, null, commit))
     : Diff.summarize(deps, repository, staged.head, staged.tree)
+  // The snapshot is published, or will be: that its lines cannot be counted does not undo it.
+  return Effect.orElseSucceed(counted, () => listed)
+}
+
+/** A snapshot that the repository holds. It is not known yet where else. */
+interface Draft {
+  readonly _tag: "Draft"
+  readonly staged: Staged
+  readonly published: Published
+  readonly summary: ChangeSummary
+  readonly previous: WorkspaceSnapshot | undefined
+  readonly started: number
 }
 
 const take = Effect.fnUntraced(function*(
@@ -51,7 +65,7 @@ const take = Effect.fnUntraced(function*(
   repository: Repository,
   input: SnapshotInput,
   paths: ReadonlyArray<string> | undefined
-): Effect.fn.Return<Taken | Unchanged, WorkspaceError> {
+): Effect.fn.Return<Draft | Unchanged, WorkspaceError> {
   const started = yield* Clock.currentTimeMillis
   const { reason, runId } = input
   const previous = usable(input.previous)
@@ -65,14 +79,25 @@ const take = Effect.fnUntraced(function*(
     side.tree = staged.tree
     return { _tag: "Unchanged", snapshot: previous }
   }
-  const publishing = yield* Effect.cached(publish(deps, repository, { ...input, previous, seq: input.seq, staged }))
-  // Line counts cost a process more: beside the others for a final snapshot, on demand for any other one.
-  const exact = isFinal(reason) || paths !== undefined
-  const [{ commit, refs, seq }, summary] = yield* Effect.all(
-    [publishing, summarize(deps, repository, staged, publishing, exact)],
+  const publishing = yield* Effect.cached(
+    publish(deps, repository, { runId, reason, previous, seq: input.seq, staged })
+  )
+  const [published, summary] = yield* Effect.all(
+    [publishing, summarize(deps, repository, staged, publishing, isFinal(reason) || paths !== undefined)],
     { concurrency: 2 }
   )
   side.tree = staged.tree
+  return { _tag: "Draft", staged, published, summary, previous, started }
+})
+
+/** Makes a published snapshot durable and describes it. From here on nothing can make it fail. */
+const finish = Effect.fnUntraced(function*(
+  deps: Deps,
+  repository: Repository,
+  { reason, runId }: SnapshotInput,
+  { previous, published, staged, started, summary }: Draft
+) {
+  const { commit, refs, seq } = published
   const base = staged.head ?? null
   const start = previous === undefined ? base : previous.start
   const { bundle, degraded, fields } = yield* Durable.make(deps, repository, { runId, seq, commit, start, previous })
@@ -110,7 +135,7 @@ const take = Effect.fnUntraced(function*(
     durationMs: DateTime.toEpochMillis(createdAt) - started
   }
   yield* warnOnce(deps, repository, snapshot)
-  return { _tag: "Taken", snapshot, bundle, degraded }
+  return { _tag: "Taken" as const, snapshot, bundle, degraded }
 })
 
 const warnOnce = Effect.fnUntraced(function*(deps: Deps, repository: Repository, snapshot: WorkspaceSnapshot) {
@@ -138,7 +163,7 @@ const takeFinal = Effect.fnUntraced(function*(
   repository: Repository,
   input: SnapshotInput,
   millis: number
-): Effect.fn.Return<Taken | Unchanged, WorkspaceError> {
+): Effect.fn.Return<Draft | Unchanged, WorkspaceError> {
   const { named } = deps.state.side(repository, keyOf(input.runId))
   const full = take(deps, repository, input, undefined)
   if (named.size === 0 || named.size > maxNamed) return yield* within(full, millis, "snapshot")
@@ -157,7 +182,7 @@ const takePeriodic = Effect.fnUntraced(function*(
   input: SnapshotInput,
   millis: number,
   worktree: WorktreeState
-): Effect.fn.Return<Taken | Unchanged, WorkspaceError> {
+): Effect.fn.Return<Draft | Unchanged, WorkspaceError> {
   const side = deps.state.side(repository, keyOf(input.runId))
   const known = input.paths !== undefined && side.tree !== undefined && side.named.size <= maxNamed
     && side.named.size > 0 && side.partial < fullScanEvery
@@ -189,7 +214,11 @@ export const make = (deps: Deps): Workspace["Service"]["snapshot"] =>
     const work = final
       ? takeFinal(deps, repository, input, millis)
       : takePeriodic(deps, repository, input, millis, worktree)
-    const watched = Effect.tapError(work, () => reopen(deps, input.cwd))
+    const watched = Effect.tapError(work, () => reopen(deps, input.cwd)).pipe(
+      Effect.flatMap((result): Effect.Effect<Taken | Unchanged> =>
+        result._tag === "Draft" ? finish(deps, repository, input, result) : Effect.succeed(result)
+      )
+    )
     if (final) return yield* worktree.semaphore.withPermits(1)(watched)
     if ((yield* Clock.currentTimeMillis) < worktree.notBefore) return { _tag: "Skipped", why: "back-off" }
     const taken = yield* worktree.semaphore.withPermitsIfAvailable(1)(watched)

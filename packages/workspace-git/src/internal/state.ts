@@ -21,10 +21,8 @@ export interface SideState {
 
 /** What this process knows of a run's refs in a repository. */
 export interface RunState {
-  /** Whether the refs below are what the repository holds. */
-  known: boolean
-  /** Whether this process has published a snapshot of the run. */
-  published: boolean
+  /** The newest snapshot that this process has published. While it is the newest of all, the rest here is true. */
+  last: string | undefined
   names: Array<string>
   /** What the checkpoint branch points at. `undefined`: there is none. */
   branch: string | undefined
@@ -72,8 +70,7 @@ export class State {
 
   run(repository: Repository, key: string): RunState {
     return getOrMake(this.#runs, `${repository.common}\0${key}`, () => ({
-      known: false,
-      published: false,
+      last: undefined,
       names: [],
       branch: undefined,
       branchBlocked: false,

@@ -19,12 +19,15 @@ const nearest = Effect.fnUntraced(function*({ fs, path }: Deps, folder: string) 
   return at
 })
 
-/** A worktree inside another one would be untracked files of it, or a nested repository. */
+/** A worktree inside another one would be a nested repository, and inside a git folder it would corrupt that. */
 const refuseInside = Effect.fnUntraced(function*(deps: Deps, folder: string) {
   const parent = yield* nearest(deps, folder)
-  const inside = yield* Effect.option(deps.git(["rev-parse", "--show-toplevel"], { cwd: parent }))
-  if (inside._tag === "Some") {
-    return yield* new TargetNotEmpty({ path: folder, detail: `it lies inside the checkout ${inside.value.out.trim()}` })
+  const inside = yield* deps.git(["rev-parse", "--absolute-git-dir"], { cwd: parent }).pipe(
+    Effect.map(({ out }) => out.trim()),
+    Effect.catchTag("NotARepository", () => Effect.undefined)
+  )
+  if (inside !== undefined) {
+    return yield* new TargetNotEmpty({ path: folder, detail: `it lies inside the repository ${inside}` })
   }
 })
 
@@ -36,11 +39,14 @@ const folderOf = ({ options, path }: Deps, { common }: Repository): string => {
 }
 
 /** Where the worktree of a snapshot goes when the caller names no folder: the first of these that is free. */
-export const defaultTargets = (deps: Deps, repository: Repository, snapshot: WorkspaceSnapshot) =>
-  Effect.sync(() => {
-    const name = deps.path.join(folderOf(deps, repository), `${keyOf(snapshot.runId)}-${snapshot.seq}`)
-    return Array.from({ length: maxTargets }, (_, index) => index === 0 ? name : `${name}-${index + 1}`)
-  })
+export const defaultTargets = (
+  deps: Deps,
+  repository: Repository,
+  snapshot: WorkspaceSnapshot
+): ReadonlyArray<string> => {
+  const name = deps.path.join(folderOf(deps, repository), `${keyOf(snapshot.runId)}-${snapshot.seq}`)
+  return Array.from({ length: maxTargets }, (_, index) => index === 0 ? name : `${name}-${index + 1}`)
+}
 
 /** A folder that nothing is in. */
 export const choose = Effect.fnUntraced(function*(
@@ -50,7 +56,7 @@ export const choose = Effect.fnUntraced(function*(
   wanted: string | undefined
 ): Effect.fn.Return<string, WorkspaceError> {
   const candidates = wanted === undefined
-    ? yield* defaultTargets(deps, repository, snapshot)
+    ? defaultTargets(deps, repository, snapshot)
     : [deps.path.resolve(wanted)]
   for (const folder of candidates) {
     if (!(yield* isFree(deps, folder))) continue
