@@ -1,0 +1,114 @@
+/** Where one run is played: its journal, its checkout, and the processes that work on it. */
+import { AgentRun, RunId, RunStore } from "@everbeat/core"
+import { Context, Effect, Path, Schedule, Schema } from "effect"
+import { ChildProcess, ChildProcessSpawner } from "effect/process"
+import * as Journal from "./Journal.ts"
+import * as Repository from "./Repository.ts"
+import * as Screen from "./Screen.ts"
+import * as Script from "./Script.ts"
+import { Work } from "./Tools.ts"
+
+/** What all runs of the demo share. */
+export class Props extends Context.Service<Props, {
+  /** A folder that is gone after the demo. */
+  readonly root: string
+  readonly repository: Repository.Repository
+  /** Name of the agent: in a store that others use too, nobody else's runs are touched. */
+  readonly name: string
+  /** Address of the store. */
+  readonly store: string
+  /** The script that a process runs. */
+  readonly worker: string
+}>()("Props") {}
+
+/** Something that the demo waited for in vain. */
+export class DidNotHappen extends Schema.TaggedError<DidNotHappen>()("DidNotHappen", { what: Schema.String }) {
+  override get message(): string {
+    return `waited in vain until ${this.what}`
+  }
+}
+
+const within = <A, E, R>(what: string, effect: Effect.Effect<A, E, R>) =>
+  Effect.timeoutOrElse(effect, { duration: "60 seconds", orElse: () => Effect.fail(new DidNotHappen({ what })) })
+
+export const make = Effect.fnUntraced(function*(title: string) {
+  const { name, repository, root, store, worker } = yield* Props
+  const path = yield* Path.Path
+  const runs = yield* RunStore.RunStore
+  const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
+  const folder = yield* repository.checkout(title)
+  const journal = path.join(root, `${title}.jsonl`)
+  let position = 0
+
+  /** Shows what the processes do, line by line, up to the first one that is looked for. */
+  const until = <A>(what: string, find: (line: Journal.Line) => A | undefined) =>
+    within(
+      what,
+      Effect.repeat(
+        Effect.map(Journal.read(journal), (lines) => {
+          while (true) {
+            const line = lines[position]
+            if (line === undefined) return undefined
+            position++
+            Screen.follow(line)
+            const found = find(line)
+            if (found !== undefined) return found
+          }
+        }),
+        { while: (found) => found === undefined, schedule: Schedule.spaced("20 millis") }
+      )
+    )
+
+  const spawn = (args: ReadonlyArray<string>, env: Record<string, string> = {}) =>
+    spawner.spawn(ChildProcess.make(process.execPath, ["--conditions=@everbeat/source", worker, ...args], {
+      extendEnv: true,
+      env: {
+        ...env,
+        EVERBEAT_STORE: store,
+        CODER_NAME: name,
+        CODER_JOURNAL: journal,
+        CODER_REPOSITORY: repository.folder,
+        NODE_OPTIONS: undefined
+      },
+      stdin: "ignore",
+      stdout: "ignore",
+      stderr: "inherit",
+      forceKillAfter: "3 seconds"
+    }))
+
+  return {
+    until,
+    lines: Journal.read(journal),
+    /** A process that starts the run. */
+    start: (env?: Record<string, string>) => spawn(["start", folder], env),
+    /** A process that continues the run as soon as it is interrupted. */
+    recover: (runId: RunId.RunId) => spawn(["recover", runId]),
+    /** The id of the run, once it has begun. */
+    begun: until("the run began", (line) => line.event === "attempt" ? RunId.RunId.make(line.runId) : undefined),
+    /** `kill -9`, and nothing that it leaves behind. */
+    kill: (handle: ChildProcessSpawner.ChildProcessHandle) =>
+      Effect.gen(function*() {
+        yield* handle.kill({ killSignal: "SIGKILL" })
+        Screen.print(`   kill -9 ${handle.pid}`)
+        return !(yield* handle.isRunning)
+      }),
+    /** Waits until the run is over and the processes have ended, and looks at what they made. */
+    finished: Effect.fnUntraced(function*(
+      runId: RunId.RunId,
+      ...processes: ReadonlyArray<ChildProcessSpawner.ChildProcessHandle>
+    ) {
+      for (const { pid } of processes) {
+        yield* until("the run has ended", (line) => line.event === "ended" ? pid : undefined)
+      }
+      yield* within("the processes have ended", Effect.forEach(processes, ({ exitCode }) => exitCode))
+      const run = yield* runs.get(runId)
+      if (!AgentRun.isSettled(run)) return { run: undefined, isComplete: false }
+      const work = yield* Schema.decodeUnknownEffect(Work)(run.result)
+      const actual = yield* repository.filesOf(work.commit)
+      const expected = Script.outcome(Repository.files)
+      const isComplete = Object.entries(expected).every(([file, text]) => actual[file] === text.trim())
+      Screen.print(`   ${run.status}: ${run.summary}; commit ${work.commit.slice(0, 8)} on ${work.branch}`)
+      return { run, isComplete: run.status === "ok" && isComplete }
+    })
+  }
+})

@@ -1,0 +1,86 @@
+/**
+ * `npm run demo:resume`: an agent is stopped, killed and raced for, and its work goes on. Everything is measured, and the
+ * last line is what was found out as JSON. Ends with exit code 0 only if all of it is as promised.
+ */
+import { NodeRuntime, NodeServices } from "@effect/platform-node"
+import { Cause, Effect, FileSystem, Layer, Logger, Option, Path, Redacted } from "effect"
+import { randomUUID } from "node:crypto"
+import { startPostgres } from "../../../test/servers/postgres.ts"
+import * as Measure from "./Measure.ts"
+import * as Repository from "./Repository.ts"
+import * as Scenes from "./Scenes.ts"
+import * as Screen from "./Screen.ts"
+import * as Stage from "./Stage.ts"
+import * as Store from "./Store.ts"
+
+const failed: Scenes.Outcome = { resumed: false, pruned: false, repeated: 0, claims: 0 }
+
+/** The store of the environment, or a private server that is gone with the scope. */
+const address = Effect.flatMap(Store.address, Option.match({
+  onSome: (url) => Effect.succeed(Redacted.value(url)),
+  onNone: () =>
+    Effect.map(
+      Effect.acquireRelease(Effect.promise(startPostgres), ({ stop }) => Effect.promise(stop)),
+      ({ url }) => url
+    )
+}))
+
+/** A scene that cannot be played says why, and the demo goes on. */
+const play = <E, R>(scene: Effect.Effect<Scenes.Outcome, E, R>) =>
+  Effect.scoped(scene).pipe(
+    Effect.catchCause((cause) =>
+      Cause.hasInterrupts(cause) ? Effect.failCause(cause) : Effect.sync(() => {
+        Screen.verdict(Cause.pretty(cause).split("\n", 1).join(""), false)
+        return failed
+      })
+    )
+  )
+
+const demo = Effect.gen(function*() {
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  const root = yield* Effect.flatMap(fs.makeTempDirectoryScoped({ prefix: "everbeat-coder-" }), fs.realPath)
+  const repository = yield* Repository.create(root)
+  const store = yield* address
+  const props = {
+    root,
+    repository,
+    store,
+    name: `coder-${randomUUID().slice(0, 8)}`,
+    worker: process.argv[2] ?? path.join(import.meta.dirname, "worker.ts")
+  }
+  const before = yield* repository.main
+  Screen.print(`A coding agent with a scripted model works in ${repository.folder}, each run on a branch of its own.`)
+
+  const [timeout, kill, race] = yield* Effect.all([
+    play(Scenes.timeout),
+    play(Scenes.kill),
+    play(Scenes.race)
+  ]).pipe(
+    Effect.provide([Layer.succeed(Stage.Props, props), Store.layer(Redacted.make(store))])
+  )
+
+  const outcomes = [timeout, kill, race]
+  return {
+    timeoutResumed: timeout.resumed,
+    killResumed: kill.resumed,
+    iterationsRepeated: outcomes.reduce((sum, { repeated }) => sum + repeated, 0),
+    claims: race.claims,
+    branchPruned: outcomes.every(({ pruned }) => pruned),
+    mainMoved: (yield* repository.main) !== before
+  } satisfies Measure.Verdict
+})
+
+NodeRuntime.runMain(
+  // The last line comes when everything is cleaned up.
+  Effect.scoped(demo).pipe(
+    Effect.tap((verdict) =>
+      Effect.sync(() => {
+        Screen.print()
+        Screen.print(JSON.stringify(verdict))
+        process.exitCode = Measure.isAsPromised(verdict) ? 0 : 1
+      })
+    ),
+    Effect.provide(Layer.merge(NodeServices.layer, Logger.layer([])))
+  )
+)
