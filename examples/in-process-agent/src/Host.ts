@@ -20,7 +20,7 @@ const settings = Effect.gen(function*() {
     journal: yield* Config.String("CODER_JOURNAL"),
     store: yield* Config.Redacted("EVERBEAT_STORE"),
     timeout: yield* Config.Duration("CODER_TIMEOUT").pipe(Config.withDefault("2 minutes")),
-    stallAt: yield* Config.Int("CODER_STALL_AT").pipe(Config.withDefault(0))
+    stallAt: yield* Config.Int("CODER_STALL_AT").pipe(Config.withDefault(undefined))
   }
 })
 

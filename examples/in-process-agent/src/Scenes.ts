@@ -1,5 +1,5 @@
 /** The three scenes of the demo. Each says what it measured. */
-import { CheckpointStore } from "@everbeat/core"
+import { CheckpointStore, type RunId } from "@everbeat/core"
 import { Effect } from "effect"
 import * as Measure from "./Measure.ts"
 import * as Screen from "./Screen.ts"
@@ -16,7 +16,7 @@ export interface Outcome {
 }
 
 /** Shows what the store and the repository hold of a run that was interrupted. */
-const showCheckpoint = Effect.fnUntraced(function*(runId: Parameters<CheckpointStore.CheckpointStore["Service"]["load"]>[0]) {
+const showCheckpoint = Effect.fnUntraced(function*(runId: RunId.RunId) {
   const { repository } = yield* Stage.Props
   const { iteration, messages, phase } = yield* (yield* CheckpointStore.CheckpointStore).load(runId)
   Screen.print(`   checkpoint: iteration ${iteration}, phase ${phase}, ${messages.length} messages`)

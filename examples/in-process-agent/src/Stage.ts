@@ -1,6 +1,6 @@
 /** Where one run is played: its journal, its checkout, and the processes that work on it. */
 import { AgentRun, RunId, RunStore } from "@everbeat/core"
-import { Context, Effect, Path, Schedule, Schema } from "effect"
+import { Context, Effect, type FileSystem, Path, Schema } from "effect"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"
 import * as Journal from "./Journal.ts"
 import * as Repository from "./Repository.ts"
@@ -38,26 +38,24 @@ export const make = Effect.fnUntraced(function*(title: string) {
   const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
   const folder = yield* repository.checkout(title)
   const journal = path.join(root, `${title}.jsonl`)
+  const read = Effect.provideContext(Journal.read(journal), yield* Effect.context<FileSystem.FileSystem>())
   let position = 0
 
   /** Shows what the processes do, line by line, up to the first one that is looked for. */
-  const until = <A>(what: string, find: (line: Journal.Line) => A | undefined) =>
-    within(
-      what,
-      Effect.repeat(
-        Effect.map(Journal.read(journal), (lines) => {
-          while (true) {
-            const line = lines[position]
-            if (line === undefined) return undefined
-            position++
-            Screen.follow(line)
-            const found = find(line)
-            if (found !== undefined) return found
-          }
-        }),
-        { while: (found) => found === undefined, schedule: Schedule.spaced("20 millis") }
-      )
-    )
+  const until = <A>(what: string, find: (line: Journal.Line) => A | undefined): Effect.Effect<A, DidNotHappen> =>
+    Effect.gen(function*() {
+      while (true) {
+        const line = (yield* read)[position]
+        if (line === undefined) {
+          yield* Effect.sleep("20 millis")
+          continue
+        }
+        position++
+        Screen.follow(line)
+        const found = find(line)
+        if (found !== undefined) return found
+      }
+    }).pipe((found) => within(what, found))
 
   const spawn = (args: ReadonlyArray<string>, env: Record<string, string> = {}) =>
     spawner.spawn(ChildProcess.make(process.execPath, ["--conditions=@everbeat/source", worker, ...args], {
@@ -78,7 +76,7 @@ export const make = Effect.fnUntraced(function*(title: string) {
 
   return {
     until,
-    lines: Journal.read(journal),
+    lines: read,
     /** A process that starts the run. */
     start: (env?: Record<string, string>) => spawn(["start", folder], env),
     /** A process that continues the run as soon as it is interrupted. */
