@@ -197,6 +197,19 @@ export const layerPlatform = (
 /**
  * Layer that provides the workspace with options, on Node.js.
  *
+ * **Example** (Keeping files in the checkpoint too)
+ *
+ * ```ts no-run
+ * import { Workspace } from "@everbeat/core"
+ * import { GitWorkspace } from "@everbeat/workspace-git"
+ * import { Effect } from "effect"
+ *
+ * const layer = GitWorkspace.layerWith({ cwd: "checkouts/api", durability: "inline" })
+ * const program = Effect.flatMap(Workspace.Workspace, (workspace) => workspace.list())
+ *
+ * await Effect.runPromise(Effect.provide(program, layer))
+ * ```
+ *
  * @category layers
  * @since 0.1.0
  */

@@ -1,9 +1,16 @@
 import { assert, describe, it } from "@effect/vitest"
-import { AgentName, Checkpointer, CheckpointStore, type RunId, RunStore, WorkspaceSnapshot } from "@everbeat/core"
-import { Workspace } from "@everbeat/core"
+import {
+  AgentName,
+  Checkpointer,
+  CheckpointStore,
+  type RunId,
+  RunStore,
+  Workspace,
+  WorkspaceSnapshot
+} from "@everbeat/core"
 import { MemoryStore } from "@everbeat/store-memory"
 import { GitWorkspace } from "@everbeat/workspace-git"
-import { Cause, Duration, Effect, Layer } from "effect"
+import { Cause, Duration, Effect, Layer, type Schema } from "effect"
 import { existsSync, readFileSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { commit, git, refsIn, repository, treeOf, write } from "./support.ts"
@@ -25,7 +32,7 @@ type Work = (context: Context) => Effect.Effect<void>
  * files and the notes when it is over, and prunes the files after success.
  */
 const attempt = Effect.fnUntraced(
-  function*(checkpointer: Checkpointer.Checkpointer<unknown>, root: string, work: Work) {
+  function*(checkpointer: Checkpointer.Checkpointer<Schema.Json>, root: string, work: Work) {
     const workspace = yield* Workspace.Workspace
     const kept = yield* WorkspaceSnapshot.decode(checkpointer.resumed?.workspace ?? "")
     const restored = kept === undefined ? undefined : yield* workspace.restore(kept)

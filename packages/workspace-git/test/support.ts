@@ -39,7 +39,7 @@ export const gitCode = (cwd: string, ...args: ReadonlyArray<string>): number =>
   spawnSync("git", args, { cwd, env: plain, stdio: "ignore" }).status ?? -1
 
 /** A folder that is removed when the test ends. */
-export const folder = Effect.map(
+const folder = Effect.map(
   Effect.acquireRelease(
     Effect.sync(() => realpathSync(mkdtempSync(join(tmpdir(), "everbeat-git-")))),
     (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true, maxRetries: 3 }))
@@ -109,7 +109,7 @@ export const workspace = (options: GitWorkspace.Options = {}, hooks: Hooks = {})
   )
 }
 
-export const agent = AgentName.make("coder")
+const agent = AgentName.make("coder")
 
 export const newRun = (): RunId.RunId => RunId.make(agent)
 

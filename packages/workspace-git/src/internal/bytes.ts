@@ -6,9 +6,6 @@ import { Buffer } from "node:buffer"
  */
 export const encodePath = (path: string): Buffer => Buffer.from(path, "latin1")
 
-/** A path that a caller gave, as bytes. */
-export const fromText = (text: string): string => Buffer.from(text, "utf8").toString("latin1")
-
 const utf8 = new TextDecoder("utf-8", { fatal: true })
 
 /** The text of a path, or `undefined` when its bytes are no UTF-8. */

@@ -30,6 +30,26 @@ export const summaryOf = (changes: ReadonlyArray<Pick<ChangedPath, "path" | "sta
   truncated: changes.length > maxListed
 })
 
+const isUnder = (path: string, named: string): boolean => path === named || path.startsWith(`${named}/`)
+
+/**
+ * A summary of a scan that looked at some paths only: what was known of all the
+ * others still holds. `undefined` when not all of that is known.
+ */
+export const merged = (
+  before: ChangeSummary,
+  named: ReadonlyArray<string>,
+  changes: ReadonlyArray<Pick<ChangedPath, "path" | "status">>
+): ChangeSummary | undefined => {
+  if (before.truncated) return undefined
+  const others = before.entries.filter(({ path }) => !named.some((name) => isUnder(path, name)))
+  const now = summaryOf(changes)
+  const entries = [...others.map((entry) => ({ ...entry, added: null, deleted: null })), ...now.entries].sort(byPath)
+  if (now.truncated || entries.length > maxListed) return undefined
+  const created = entries.filter(({ status }) => status === "A").length
+  return { files: entries.length, added: null, deleted: null, created, entries, truncated: false }
+}
+
 const statuses: Record<string, ChangedPath["status"]> = { A: "A", D: "D", T: "T" }
 
 const countOf = (text: string | undefined): number | null => text === undefined || text === "-" ? null : Number(text)
@@ -81,7 +101,7 @@ export const summarize = (
 const decoder = new TextDecoder("utf-8")
 
 /** The text of what a snapshot changes, up to so many bytes. */
-export const patchOf = (
+const patchOf = (
   deps: Deps,
   { top }: Repository,
   base: string | null,

@@ -108,7 +108,9 @@ const move = Effect.fnUntraced(function*(
   const ref = hiddenRef(runId, seq)
   const withBranch = deps.options.branch && !run.branchBlocked && input.reason !== "pre-restore"
   const names = [...run.names, ref].sort()
-  const out = names.slice(0, Math.max(0, names.length - keptRefs)).filter((name) => name !== ref)
+  // What the checkpoint names stays, however many snapshots are published without a record.
+  const recorded = input.previous === undefined ? undefined : hiddenRef(runId, input.previous.seq)
+  const out = names.slice(0, Math.max(0, names.length - keptRefs)).filter((name) => name !== ref && name !== recorded)
   const commands = [`create ${ref}\0${commit}\0`, ...out.map((name) => `delete ${name}\0\0`)]
   const branch = `update ${branchRef(runId)}\0${commit}\0${run.branch ?? "0".repeat(commit.length)}\0`
   const moved = yield* transact(deps, repository, withBranch ? [...commands, branch] : commands).pipe(

@@ -33,21 +33,30 @@ const isUnchanged = (deps: Deps, input: SnapshotInput, previous: WorkspaceSnapsh
   // What could not be made durable before is tried again while there is time.
   (previous.durability === deps.options.durability || !isFinal(input.reason))
 
+/** What a scan has told, where it is enough for a summary. */
+const listed = (
+  staged: Staged,
+  previous: WorkspaceSnapshot | undefined,
+  paths: ReadonlyArray<string> | undefined
+): ChangeSummary | undefined => {
+  if (paths === undefined) return Diff.summaryOf(staged.changes)
+  return previous?.base === (staged.head ?? null) ? Diff.merged(previous.summary, paths, staged.changes) : undefined
+}
+
 /** Line counts cost a process more: for a final snapshot beside the others, for any other one on demand. */
 const summarize = (
   deps: Deps,
   repository: Repository,
   staged: Staged,
   publishing: Effect.Effect<{ readonly commit: string }, WorkspaceError>,
-  exact: boolean
+  known: ChangeSummary | undefined
 ): Effect.Effect<ChangeSummary> => {
-  const listed = Diff.summaryOf(staged.changes)
-  if (!exact) return Effect.succeed(listed)
+  if (known !== undefined) return Effect.succeed(known)
   const counted = staged.head === undefined
     ? Effect.flatMap(publishing, ({ commit }) => Diff.summarize(deps, repository, null, commit))
     : Diff.summarize(deps, repository, staged.head, staged.tree)
   // The snapshot is published, or will be: that its lines cannot be counted does not undo it.
-  return Effect.orElseSucceed(counted, () => listed)
+  return Effect.orElseSucceed(counted, () => Diff.summaryOf(staged.changes))
 }
 
 /** A snapshot that the repository holds. It is not known yet where else. */
@@ -82,8 +91,9 @@ const take = Effect.fnUntraced(function*(
   const publishing = yield* Effect.cached(
     publish(deps, repository, { runId, reason, previous, seq: input.seq, staged })
   )
+  const known = isFinal(reason) ? undefined : listed(staged, previous, paths)
   const [published, summary] = yield* Effect.all(
-    [publishing, summarize(deps, repository, staged, publishing, isFinal(reason) || paths !== undefined)],
+    [publishing, summarize(deps, repository, staged, publishing, known)],
     { concurrency: 2 }
   )
   side.tree = staged.tree
