@@ -1,5 +1,5 @@
 /** A process that hosts the agent: its supervisor, the recovery of interrupted runs, the store, the files. */
-import { NodeServices } from "@effect/platform-node"
+import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Agent, AgentRun, AgentSupervisor, Recovery, RunId, RunStore } from "@everbeat/core"
 import { GitWorkspace } from "@everbeat/workspace-git"
 import { Config, Effect, Layer, Logger, References, Schedule, Schema, Stream } from "effect"
@@ -57,7 +57,11 @@ export const run = (
       Tools.layer,
       GitWorkspace.layerPlatform({ cwd: repository })
     )
-    const host = Recovery.layer<readonly [Agents], never>({ agents: [agent], pollInterval: "100 millis", maxPollInterval: "100 millis" }).pipe(
+    const host = Recovery.layer<readonly [Agents], never>({
+      agents: [agent],
+      pollInterval: "100 millis",
+      maxPollInterval: "100 millis"
+    }).pipe(
       // A host keeps the default of 30 seconds. Here nobody wants to wait that long after a kill.
       Layer.provideMerge(AgentSupervisor.layerWith({ leaseTtl: "2 seconds" })),
       Layer.provideMerge(Layer.merge(services, Store.layer(store)))

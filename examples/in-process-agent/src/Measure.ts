@@ -39,7 +39,8 @@ export const repeated = (lines: ReadonlyArray<Line>): number => {
 export const attempts = (lines: ReadonlyArray<Line>) => lines.flatMap((line) => line.event === "attempt" ? [line] : [])
 
 /** The attempts that continued what another one had begun. */
-export const claims = (lines: ReadonlyArray<Line>): number => attempts(lines).filter(({ attempt }) => attempt > 1).length
+export const claims = (lines: ReadonlyArray<Line>): number =>
+  attempts(lines).filter(({ attempt }) => attempt > 1).length
 
 /**
  * Whether each attempt but the first went on from the middle of the work, at the last iteration that was known to be saved
@@ -48,7 +49,9 @@ export const claims = (lines: ReadonlyArray<Line>): number => attempts(lines).fi
 export const isContinued = (lines: ReadonlyArray<Line>): boolean => {
   const [, ...later] = attempts(lines)
   return later.length > 0 && later.every((attempt) => {
-    const before = lines.slice(0, lines.indexOf(attempt)).flatMap((line) => line.event === "saved" ? [line.iteration] : [])
+    const before = lines.slice(0, lines.indexOf(attempt)).flatMap((line) =>
+      line.event === "saved" ? [line.iteration] : []
+    )
     return attempt.iteration > 0 && attempt.iteration >= Math.max(0, ...before)
   }) && lines.some((line) => line.event === "saved" && line.attempt > 1)
 }

@@ -22,32 +22,36 @@ const showCheckpoint = Effect.fnUntraced(function*(runId: RunId.RunId) {
   Screen.print(`   checkpoint: iteration ${iteration}, phase ${phase}, ${messages.length} messages`)
   const branch = `checkpoint/${runId}`
   const line = yield* repository.git("branch", "--list", branch, "--format=%(objectname:short) %(refname:short)")
-  const files = yield* repository.git("diff", "--stat=100", "main", branch)
-  Screen.print(`   git branch: ${line}`)
-  Screen.quote(files, 4)
+  const changed = yield* repository.git("diff", "--shortstat", "main", branch)
+  Screen.print(`   git branch: ${line} (${changed})`)
   return { iteration, isVisible: line.includes(branch) }
 })
 
-const isPruned = Effect.flatMap(Stage.Props, ({ repository }) =>
-  Effect.map(repository.checkpoints, (refs) => refs.length === 0))
+const isPruned = Effect.flatMap(
+  Stage.Props,
+  ({ repository }) => Effect.map(repository.checkpoints, (refs) => refs.length === 0)
+)
 
 /** The model stops answering, and the attempt runs into its limit. */
 export const timeout = Effect.gen(function*() {
   Screen.scene("1. The model does not answer: a timeout in the middle")
   const stage = yield* Stage.make("timeout")
-  const process = yield* stage.start({ CODER_STALL_AT: "7", CODER_TIMEOUT: "4 seconds" })
+  const process = yield* stage.start({ CODER_STALL_AT: "7", CODER_TIMEOUT: "3 seconds" })
   const runId = yield* stage.begun
   yield* stage.until("the attempt was stopped", (line) => line.event === "stopped" ? line : undefined)
   const kept = yield* showCheckpoint(runId)
   const { input } = yield* stage.until("attempt 2 began", (line) => line.event === "attempt" ? line : undefined)
   Screen.print("   attempt 2 is told:")
-  Screen.quote(input, 14)
+  Screen.quote(input, 40)
   const { isComplete, run } = yield* stage.finished(runId, process)
   const lines = yield* stage.lines
   const pruned = yield* isPruned
   const timedOut = run?.attempts[0]?.reason === "timeout"
   const resumed = timedOut && kept.iteration > 0 && Measure.isContinued(lines) && isComplete
-  Screen.verdict("the attempt ended by its timeout; the next one went on from the checkpoint and finished the work", resumed)
+  Screen.verdict(
+    "the attempt ended by its timeout; the next one went on from the checkpoint and finished the work",
+    resumed
+  )
   Screen.verdict("the checkpoint branch was there, and is pruned", kept.isVisible && pruned)
   return {
     resumed,
@@ -63,14 +67,22 @@ export const kill = Effect.gen(function*() {
   const stage = yield* Stage.make("kill")
   const victim = yield* stage.start()
   const runId = yield* stage.begun
-  yield* stage.until("iteration 6 began", (line) => line.event === "executing" && line.iteration === 6 ? line : undefined)
+  yield* stage.until(
+    "iteration 6 began",
+    (line) => line.event === "executing" && line.iteration === 6 ? line : undefined
+  )
   const isKilled = yield* stage.kill(victim)
   const kept = yield* showCheckpoint(runId)
   const process = yield* stage.recover(runId)
+  const { input } = yield* stage.until("attempt 2 began", (line) => line.event === "attempt" ? line : undefined)
+  const [, open = ""] = /## (Tool calls that were open[^#]+)/.exec(input) ?? []
+  Screen.quote(open, 6)
   const { isComplete } = yield* stage.finished(runId, process)
   const lines = yield* stage.lines
   const pruned = yield* isPruned
-  const byAnother = Measure.attempts(lines).every(({ attempt, pid }) => (pid === Number(victim.pid)) === (attempt === 1))
+  const byAnother = Measure.attempts(lines).every(({ attempt, pid }) =>
+    (pid === Number(victim.pid)) === (attempt === 1)
+  )
   const resumed = isKilled && byAnother && Measure.isContinued(lines) && isComplete
   const repeated = Measure.repeated(lines)
   Screen.verdict("another process went on from the checkpoint and finished the work", resumed)

@@ -74,15 +74,16 @@ export class Tools extends Context.Service<Tools, {
               yield* fs.makeDirectory(path.dirname(target), { recursive: true })
               yield* fs.writeFileString(target, text)
             }).pipe(Effect.mapError(failed)),
-          test: execute(cwd, process.execPath, ["--test"], { NODE_OPTIONS: undefined, NODE_TEST_CONTEXT: undefined }).pipe(
-            Effect.flatMap(({ code, output }) =>
-              code === 0
-                ? Effect.succeed(`${/pass (\d+)/.exec(output)?.[1] ?? "no"} tests passed`)
-                : Effect.fail(new ToolFailed({ reason: output.slice(-2000) }))
+          test: execute(cwd, process.execPath, ["--test"], { NODE_OPTIONS: undefined, NODE_TEST_CONTEXT: undefined })
+            .pipe(
+              Effect.flatMap(({ code, output }) =>
+                code === 0
+                  ? Effect.succeed(`${/pass (\d+)/.exec(output)?.[1] ?? "no"} tests passed`)
+                  : Effect.fail(new ToolFailed({ reason: output.slice(-2000) }))
+              ),
+              Effect.mapError(failed),
+              Effect.provideContext(context)
             ),
-            Effect.mapError(failed),
-            Effect.provideContext(context)
-          ),
           // Done twice it is done once: what is committed already leaves nothing to commit.
           commit: (message) =>
             Effect.gen(function*() {
@@ -116,8 +117,10 @@ export const answer = Effect.fn("Tools.answer")(function*(
   const mutates = !readOnly.has(name)
   return yield* checkpoint.tool({ id, name, mutates, result: Schema.String }, perform(folder, call)).pipe(
     Effect.map((content): Transcript.Message => ({ role: "tool", callId: id, content })),
-    Effect.catchTag("ToolFailed", ({ message }) =>
-      Effect.succeed<Transcript.Message>({ role: "tool", callId: id, content: message, isError: true }))
+    Effect.catchTag(
+      "ToolFailed",
+      ({ message }) => Effect.succeed<Transcript.Message>({ role: "tool", callId: id, content: message, isError: true })
+    )
   )
 })
 

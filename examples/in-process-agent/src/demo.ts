@@ -2,8 +2,10 @@
  * `npm run demo:resume`: an agent is stopped, killed and raced for, and its work goes on. Everything is measured, and the
  * last line is what was found out as JSON. Ends with exit code 0 only if all of it is as promised.
  */
-import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { Cause, Effect, FileSystem, Layer, Logger, Option, Path, Redacted } from "effect"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { AgentName, CheckpointStore, RunStore } from "@everbeat/core"
+import { Cause, Duration, Effect, FileSystem, Layer, Logger, Option, Path, Redacted } from "effect"
 import { randomUUID } from "node:crypto"
 import { startPostgres } from "../../../test/servers/postgres.ts"
 import * as Measure from "./Measure.ts"
@@ -16,21 +18,42 @@ import * as Store from "./Store.ts"
 const failed: Scenes.Outcome = { resumed: false, pruned: false, repeated: 0, claims: 0 }
 
 /** The store of the environment, or a private server that is gone with the scope. */
-const address = Effect.flatMap(Store.address, Option.match({
-  onSome: (url) => Effect.succeed(Redacted.value(url)),
-  onNone: () =>
-    Effect.map(
-      Effect.acquireRelease(Effect.promise(startPostgres), ({ stop }) => Effect.promise(stop)),
-      ({ url }) => url
-    )
-}))
+const address = Effect.flatMap(
+  Store.address,
+  Option.match({
+    onSome: (url) => Effect.succeed(Redacted.value(url)),
+    onNone: () =>
+      Effect.map(
+        Effect.acquireRelease(Effect.promise(startPostgres), ({ stop }) => Effect.promise(stop)),
+        ({ url }) => url
+      )
+  })
+)
+
+/** The first line of what went wrong. */
+const reason = (cause: Cause.Cause<unknown>): string => {
+  const error = Cause.squash(cause)
+  return (error instanceof Error ? error.message : String(error)).split("\n", 1).join("")
+}
+
+/** Forgets what the demo left in a store that others use too. */
+const forget = (agentName: AgentName.AgentName) =>
+  Effect.ignore(Effect.gen(function*() {
+    const checkpoints = yield* CheckpointStore.CheckpointStore
+    const { items } = yield* checkpoints.listInterrupted({ agentName })
+    for (const { runId } of items) {
+      const { lease } = yield* checkpoints.claim(runId, "demo", Duration.seconds(10))
+      yield* checkpoints.delete(lease)
+    }
+    yield* (yield* RunStore.RunStore).erase({ agentName })
+  }))
 
 /** A scene that cannot be played says why, and the demo goes on. */
 const play = <E, R>(scene: Effect.Effect<Scenes.Outcome, E, R>) =>
   Effect.scoped(scene).pipe(
     Effect.catchCause((cause) =>
       Cause.hasInterrupts(cause) ? Effect.failCause(cause) : Effect.sync(() => {
-        Screen.verdict(Cause.pretty(cause).split("\n", 1).join(""), false)
+        Screen.verdict(reason(cause), false)
         return failed
       })
     )
@@ -46,7 +69,7 @@ const demo = Effect.gen(function*() {
     root,
     repository,
     store,
-    name: `coder-${randomUUID().slice(0, 8)}`,
+    name: AgentName.make(`coder-${randomUUID().slice(0, 8)}`),
     worker: process.argv[2] ?? path.join(import.meta.dirname, "worker.ts")
   }
   const before = yield* repository.main
@@ -57,6 +80,7 @@ const demo = Effect.gen(function*() {
     play(Scenes.kill),
     play(Scenes.race)
   ]).pipe(
+    Effect.ensuring(forget(props.name)),
     Effect.provide([Layer.succeed(Stage.Props, props), Store.layer(Redacted.make(store))])
   )
 
@@ -81,6 +105,12 @@ NodeRuntime.runMain(
         process.exitCode = Measure.isAsPromised(verdict) ? 0 : 1
       })
     ),
+    Effect.tapCause((cause) =>
+      Effect.sync(() =>
+        Screen.print(Cause.hasInterruptsOnly(cause) ? "Stopped." : `Cannot play the demo: ${reason(cause)}`)
+      )
+    ),
     Effect.provide(Layer.merge(NodeServices.layer, Logger.layer([])))
-  )
+  ),
+  { disableErrorReporting: true }
 )

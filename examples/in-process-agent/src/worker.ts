@@ -1,5 +1,5 @@
 /** One process that hosts the agent. */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Coder from "./Coder.ts"
 import * as Host from "./Host.ts"
 
