@@ -2,7 +2,7 @@ import { Effect, Schema, Stream } from "effect"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"
 
 /** A command of git that did not succeed. */
-export class GitFailed extends Schema.TaggedError<GitFailed>()("GitFailed", {
+class GitFailed extends Schema.TaggedError<GitFailed>()("GitFailed", {
   command: Schema.String,
   output: Schema.String
 }) {

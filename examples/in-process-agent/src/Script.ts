@@ -1,10 +1,8 @@
 /** What the scripted model has in mind: a library of unit conversions, written one conversion at a time. */
-import type { Schema } from "effect"
-
 /** A call of a tool, as a step of the script makes it. */
 export interface ScriptedCall {
   readonly name: string
-  readonly input: Schema.Json
+  readonly input: Readonly<Record<string, string>>
 }
 
 /** One turn of the model: what it says, and the tools it calls. */
@@ -65,9 +63,8 @@ export const steps: ReadonlyArray<Step> = [
 export const outcome = (files: Readonly<Record<string, string>>): Readonly<Record<string, string>> => {
   const all = { ...files }
   for (const { input, name } of steps.flatMap(({ calls }) => calls)) {
-    if (typeof input !== "object" || input === null || !("path" in input)) continue
-    const path = String(input["path"])
-    all[path] = (name === "append_file" ? all[path] ?? "" : "") + String(input["text"])
+    const { path, text = "" } = input
+    if (path !== undefined) all[path] = (name === "append_file" ? all[path] ?? "" : "") + text
   }
   return all
 }

@@ -4,7 +4,7 @@ import { RedisStore } from "@everbeat/store-redis"
 import { Config, Effect, Layer, Redacted, Schema } from "effect"
 
 /** An address that names no store which outlives its process. */
-export class StoreRefused extends Schema.TaggedError<StoreRefused>()("StoreRefused", {}) {
+class StoreRefused extends Schema.TaggedError<StoreRefused>()("StoreRefused", {}) {
   override get message(): string {
     return "EVERBEAT_STORE must be a URL that begins with postgres:// or redis://: a run has to outlive its process"
   }

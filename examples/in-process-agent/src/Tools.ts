@@ -1,6 +1,6 @@
 import type { AgentContext, Transcript } from "@everbeat/core"
 import { Context, Effect, FileSystem, Layer, Path, Schema } from "effect"
-import { ChildProcessSpawner } from "effect/process"
+import type { ChildProcessSpawner } from "effect/process"
 import { execute, git } from "./Git.ts"
 
 /** A tool that could not do what it was asked to. The model is told, and may try something else. */

@@ -127,8 +127,7 @@ it.effect("a step that was cut off is carried out again and leaves nothing twice
   const lines: Array<Line> = []
   return Effect.gen(function*() {
     const files = yield* Workspace.MemoryFiles
-    const step = Script.steps[3]?.calls[0]?.input
-    const text = typeof step === "object" && step !== null && "text" in step ? String(step["text"]) : assert.fail()
+    const text = Script.steps[3]?.calls[0]?.input["text"]
     const { context } = yield* process(4)
     const handle = yield* Effect.provideContext(start, context)
     yield* hasSaved(lines, 3)
