@@ -8,7 +8,7 @@ import type * as DateTime from "effect/DateTime"
 import type * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
 import type { Agent, StartOptions } from "./Agent.ts"
-import type { AgentEndError, AgentStartError } from "./AgentError.ts"
+import type { AgentStartError } from "./AgentError.ts"
 import type { AgentHandle } from "./AgentHandle.ts"
 import type { RunMeta } from "./AgentRun.ts"
 import type { SaveError, WriteError } from "./Checkpointer.ts"
@@ -175,18 +175,11 @@ export interface AgentContext<in out M> {
   readonly touch: (url: string) => Effect.Effect<void>
   /**
    * Starts a run of another agent, or continues the one that an earlier attempt started under this key; of one that has
-   * ended the result is answered. It is stopped when this attempt is.
+   * ended the result is answered. It is stopped when this attempt is, and cancelled when this run fails or is cancelled;
+   * when this run succeeds before it, it goes on by itself.
    */
   readonly start: <Name extends string, M2, A, E, R>(
     agent: Agent<Name, M2, A, E, R>,
     options: ChildOptions
   ) => Effect.Effect<AgentHandle<A, E>, AgentStartError, R>
 }
-
-/**
- * Why a child run has no result.
- *
- * @category errors
- * @since 0.1.0
- */
-export type ChildError = AgentEndError

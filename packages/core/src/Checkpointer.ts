@@ -14,7 +14,7 @@ import type * as Effect from "effect/Effect"
 import type { Json } from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { AgentRun, Idempotency, RunMeta } from "./AgentRun.ts"
-import type { Begun, CheckpointStore, Resumed, Saved } from "./CheckpointStore.ts"
+import type { Begun, CheckpointStore, ReleaseOptions, Resumed, Saved } from "./CheckpointStore.ts"
 import * as internal from "./internal/checkpointer/checkpointer.ts"
 import type { Lease } from "./Lease.ts"
 import type { MessageCodec, MessageTooLarge, MessageUnreadable, Unencodable } from "./MessageCodec.ts"
@@ -141,6 +141,21 @@ export interface Granted<out A> {
 }
 
 /**
+ * When a saved state is written.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SaveOptions {
+  /**
+   * Only encodes the state: it is written with the next one that is not deferred, by `flush`, and when the run is let go.
+   *
+   * @default false
+   */
+  readonly deferred?: boolean | undefined
+}
+
+/**
  * What the record of a run says beside its messages.
  *
  * @category models
@@ -196,7 +211,7 @@ export interface Checkpointer<in out M> {
    * Hands over the newest state and returns when it is encoded, before it is written. A failure leaves the state before
    * it in place. During an outage of the store the newest state stays pending.
    */
-  readonly save: (update: Update<M>) => Effect.Effect<void, SaveError>
+  readonly save: (update: Update<M>, options?: SaveOptions) => Effect.Effect<void, SaveError>
 
   /**
    * Succeeds when everything saved before is durable. Call it before what cannot be undone. After three failures in a
@@ -215,9 +230,10 @@ export interface Checkpointer<in out M> {
 
   /**
    * Hands the run over: writes the newest state, keeps the checkpoint and ends the lease, so that somebody continues at
-   * once. `reason` goes into the attempt. Never fails: when the store does not answer, the lease ends by itself.
+   * once. `reason` goes into the attempt, unless nothing was run in it. Never fails: when the store does not answer, the
+   * lease ends by itself.
    */
-  readonly release: (reason: string) => Effect.Effect<void>
+  readonly release: (reason: string, options?: ReleaseOptions) => Effect.Effect<void>
 
   /** Fails when the owner has to stop. After a cancellation the run is still ours: `cancel` it. */
   readonly stopped: Effect.Effect<never, Stopped>

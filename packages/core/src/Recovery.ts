@@ -102,9 +102,10 @@ type NeedsEngine<Heartbeats> = Heartbeats extends readonly [] ? never : Heartbea
 
 type AgentServices<Agents> = Agents extends ReadonlyArray<infer A> ? Agent.Services<A> : never
 
-type HeartbeatServices<Heartbeats> = Heartbeats extends
-  ReadonlyArray<Heartbeat.Heartbeat<string, unknown, unknown, infer R>> ? R
-  : never
+// Over the elements: of an empty list nothing could be inferred.
+type HeartbeatServices<Heartbeats> = Heartbeats extends ReadonlyArray<infer H> ? ServicesOf<H> : never
+
+type ServicesOf<H> = H extends Heartbeat.Heartbeat<string, unknown, unknown, infer R> ? R : never
 
 /**
  * Layer that continues interrupted runs until its scope closes.

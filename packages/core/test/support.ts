@@ -71,9 +71,12 @@ export class Wire {
       begin: (input) => through("begin", store.begin(input)),
       save: (lease, delta) => through("save", store.save(lease, delta)),
       settle: (lease, run) => through("settle", store.settle(lease, run)),
-      release: (lease, reason) => through("release", store.release(lease, reason)),
+      release: (...input) => through("release", store.release(...input)),
       renew: (leases, ttl) => through("renew", store.renew(leases, ttl)),
-      load: (runId) => through("load", store.load(runId))
+      claim: (...input) => through("claim", store.claim(...input)),
+      claimNext: (...input) => through("claimNext", store.claimNext(...input)),
+      load: (runId) => through("load", store.load(runId)),
+      listInterrupted: (...input) => through("listInterrupted", store.listInterrupted(...input))
     }
   }
 }

@@ -1,9 +1,11 @@
 /** Claims interrupted runs on a poll and hands each to whoever runs its kind. */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
 import type * as Agent from "../Agent.ts"
 import { type ResumeError, RunAlreadySettled, UnknownDefinition } from "../AgentError.ts"
 import { isSettled, type RunInFlight, type RunMeta } from "../AgentRun.ts"
@@ -76,9 +78,9 @@ export const makeRecovery = Effect.fnUntraced(function*(
     }).pipe(Effect.provideContext(context))
 
   const take = (granted: Granted<Resumed>): Effect.Effect<number> =>
-    Effect.matchEffect(hand(granted), {
+    Effect.matchCauseEffect(hand(granted), {
       // One that cannot be read here was given back, and holds up nobody.
-      onFailure: (error) => Effect.as(Effect.logWarning("An interrupted run could not be continued", error), 0),
+      onFailure: (cause) => Effect.as(Effect.logWarning("An interrupted run could not be continued", cause), 0),
       onSuccess: (over) =>
         Effect.sync(() => {
           if (over === undefined) return 1
@@ -104,18 +106,19 @@ export const makeRecovery = Effect.fnUntraced(function*(
       )
     })
 
-  const sweep = Effect.gen(function*() {
+  /** One at a time: what one claims, the next one must count. */
+  const sweep = Semaphore.makeUnsafe(1).withPermit(Effect.gen(function*() {
     const a = yield* claimed("agent", [...agents.keys()])
     const h = engine === undefined ? 0 : yield* claimed("heartbeat", [...heartbeats.keys()])
     return a + h
-  })
+  }))
 
   const poll = Effect.gen(function*() {
     let pause = pollMillis
     while (true) {
-      const found = yield* Effect.catch(
+      const found = yield* Effect.catchCause(
         sweep,
-        (error) => Effect.as(Effect.logWarning("Interrupted runs could not be looked for", error), -1)
+        (cause) => Effect.as(Effect.logWarning("Interrupted runs could not be looked for", cause), -1)
       )
       pause = found > 0 ? pollMillis : found < 0 ? maxPollMillis : Math.min(maxPollMillis, pause * 2)
       yield* Effect.sleep(pause)
@@ -162,9 +165,12 @@ export const makeRecovery = Effect.fnUntraced(function*(
     let before = ""
     while (true) {
       yield* Effect.sleep(reportMillis)
-      const found = yield* Effect.option(report)
-      if (Option.isNone(found)) continue
+      const found = yield* Effect.exit(report)
+      if (Exit.isFailure(found)) continue
       const { exhausted, orphans, unknown } = found.value
+      // Nobody runs them, so nobody else learns that somebody wants their end.
+      const unwanted = [...unknown, ...orphans, ...exhausted].filter((run) => run.cancelRequested)
+      yield* Effect.forEach(unwanted, ({ runId }) => Effect.ignore(supervisor.cancel(runId)), { discard: true })
       const said = [...unknown, ...orphans, ...exhausted].map(({ runId }) => runId).join(" ")
       if (said !== "" && said !== before) {
         yield* Effect.logWarning("Interrupted runs are left alone").pipe(Effect.annotateLogs({
@@ -183,7 +189,9 @@ export const makeRecovery = Effect.fnUntraced(function*(
       if (isSettled(state)) return yield* new RunAlreadySettled({ runId, status: state.status })
       // Looked at first: a claim is an attempt.
       if (!knows(state)) return yield* new UnknownDefinition({ runId, name: state.definition.name })
-      yield* hand(yield* supervisor.claim(runId), options)
+      const agent = state.kind === "agent" ? agents.get(state.definition.name) : undefined
+      if (agent === undefined) yield* hand(yield* supervisor.claim(runId), options)
+      else yield* Effect.provideContext(supervisor.resume(agent, runId, options), context)
     }))
 
   yield* Effect.forkScoped(poll)

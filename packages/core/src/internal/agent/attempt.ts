@@ -1,7 +1,9 @@
 /** One attempt at a run: runs the agent, and sees to it that every way to end leaves the right thing behind. */
 import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Predicate from "effect/Predicate"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type { AgentContext } from "../../AgentContext.ts"
@@ -9,10 +11,11 @@ import type { AgentRun } from "../../AgentRun.ts"
 import type { EndOptions, WriteError } from "../../Checkpointer.ts"
 import { ResultRefused } from "../../Fault.ts"
 import type { MessageUnreadable } from "../../MessageCodec.ts"
-import { PassCancelled } from "../../PassError.ts"
-import type { StoreError } from "../../StoreError.ts"
-import type { SnapshotReason, SnapshotUnreadable } from "../../WorkspaceSnapshot.ts"
-import type { Stoppable } from "./activeRun.ts"
+import { EngineStopped, LeaseLost, PassCancelled } from "../../PassError.ts"
+import { Gone, StoreError } from "../../StoreError.ts"
+import type { SnapshotReason } from "../../WorkspaceSnapshot.ts"
+import { valuesOf } from "../diagnose.ts"
+import type { Stoppable, StopReason } from "./activeRun.ts"
 import { drive, type Driven } from "./drive.ts"
 import * as Ledger from "./ledger.ts"
 import { type Grant, isResumed, open, type Opened } from "./open.ts"
@@ -38,7 +41,7 @@ export const runAttempt = <M, A, E, R>(
   task: Task<M, A, E, R>,
   grant: Grant,
   onOpen: Effect.Effect<void>
-): Effect.Effect<End<A, E>, MessageUnreadable | StoreError | SnapshotUnreadable> =>
+): Effect.Effect<End<A, E>, MessageUnreadable | StoreError> =>
   Effect.scoped(Effect.gen(function*() {
     const opened = yield* open(runtime, task, grant)
     yield* onOpen
@@ -46,7 +49,8 @@ export const runAttempt = <M, A, E, R>(
     if (opened.cancelled) return yield* attempt.cancelled
     const resume = isResumed(grant) ? yield* Effect.exit(resumption(task, grant, opened)) : undefined
     if (resume !== undefined && Exit.isFailure(resume)) return yield* attempt.notRestored(resume.cause)
-    return yield* attempt.run(resume?.value)
+    const { stopping } = task.run
+    return yield* stopping === undefined ? attempt.run(resume?.value) : attempt.stopped(stopping)
   }))
 
 class Attempt<M, A, E, R> {
@@ -65,19 +69,30 @@ class Attempt<M, A, E, R> {
     const { context, definition, run } = this.task
     const { graceMillis, timeoutMillis } = definition
     const loop = Effect.suspend(() => definition.run(this.context(resume)))
-    const driven = drive(loop, {
-      watch: this.runtime.hub.watch,
-      context,
-      run,
-      timeoutMillis,
-      graceMillis,
-      stopped: this.opened.checkpointer.stopped,
-      onStop: (why) => this.stopChildren(why === "cancelled" ? "cancelled" : "parent")
-    })
-    return Effect.flatMap(driven, (driven) => {
-      this.opened.progress.closed = true
-      return this.finish(driven)
-    })
+    return Effect.flatMap(
+      // The services of the caller, with the span and the annotations of the attempt.
+      Effect.flatMap(Effect.context<never>(), (own) =>
+        drive(loop, {
+          watch: this.runtime.hub.watch,
+          context: Context.merge(context, own),
+          run,
+          timeoutMillis,
+          graceMillis,
+          stopped: this.opened.checkpointer.stopped,
+          onStop: (why) => this.stopChildren(why === "cancelled" ? "cancelled" : "parent")
+        })),
+      (driven) => this.end(driven)
+    )
+  }
+
+  /** Before it began. */
+  stopped(why: StopReason): Effect.Effect<End<A, E>> {
+    return this.end({ why, exit: Exit.interrupt(), error: undefined })
+  }
+
+  private end(driven: Driven<A, E>): Effect.Effect<End<A, E>> {
+    this.opened.progress.closed = true
+    return Effect.andThen(this.opened.files?.close ?? Effect.void, Effect.suspend(() => this.finish(driven)))
   }
 
   private context(resume: AgentContext<M>["resume"]): AgentContext<M> {
@@ -99,24 +114,30 @@ class Attempt<M, A, E, R> {
       warn: (warning) => change((ledger) => Ledger.warn(ledger, warningOf(warning))),
       touch: (url) => change((ledger) => Ledger.touch(ledger, url)),
       start: (agent, options) =>
-        Effect.map(this.runtime.startChild(meta, agent, options), ({ active, handle }) => {
-          if (active !== undefined) this.children.add(active)
-          return handle
-        })
+        Effect.suspend(() =>
+          progress.closed
+            ? Effect.fail(new EngineStopped({}))
+            : this.runtime.startChild(meta, agent, options, (child) => this.adopt(child))
+        )
     }
+  }
+
+  private adopt(child: Stoppable): void {
+    this.children.add(child)
+    if (this.opened.progress.closed) child.stop("parent") // whoever was left behind started it
   }
 
   private finish({ error, exit, why }: Driven<A, E>): Effect.Effect<End<A, E>> {
     if (why === "lost") return Effect.as(this.endChildren("parent"), lost)
     if (exit !== undefined && Exit.isSuccess(exit)) return this.succeeded(exit.value)
-    if (exit === undefined) this.warn("StillRunning", "An attempt ignored its interruption and was left behind.")
+    if (exit === undefined) this.remark("StillRunning", "An attempt ignored its interruption and was left behind.")
     switch (why) {
       case "cancelled":
         return this.cancelled
       case "timeout":
         return this.again("timeout", "timeout")
       case "store":
-        return this.released(`store: ${error?.reason ?? "unknown"}`, "shutdown")
+        return this.storeFailed(error)
       case "interrupted":
       case "parent":
         return this.released(why, "interrupt")
@@ -157,12 +178,22 @@ class Attempt<M, A, E, R> {
   private failed(cause: Cause.Cause<E>): Effect.Effect<End<A, E>> {
     const error = Cause.findErrorOption(cause)
     if (error._tag === "Some") {
+      // What a save has told the agent counts as if the agent had not heard it.
+      const told: unknown = error.value
+      if ((told instanceof LeaseLost || told instanceof Gone) && told.runId === this.task.meta.runId) {
+        return Effect.as(this.endChildren("parent"), lost)
+      }
+      if (told instanceof StoreError && this.task.definition.onStoreFailure === "stop") return this.storeFailed(told)
       return this.task.definition.resumeOn(error.value)
         ? this.again(warningOf(error.value)._tag, "interrupt")
         : this.settleFailed(cause)
     }
     // Interrupted from inside: it did not end, so it goes on.
     return Cause.hasInterruptsOnly(cause) ? this.again("interrupted", "interrupt") : this.settleFailed(cause)
+  }
+
+  private storeFailed(error: StoreError | undefined): Effect.Effect<End<A, E>> {
+    return this.released(`store: ${error?.reason ?? "unknown"}`, "shutdown")
   }
 
   private settleFailed(cause: Cause.Cause<E | ResultRefused>): Effect.Effect<End<A, E>> {
@@ -193,9 +224,12 @@ class Attempt<M, A, E, R> {
   }
 
   notRestored(cause: Cause.Cause<unknown>): Effect.Effect<End<A, E>> {
+    const [error] = valuesOf(cause)
+    const reason = Predicate.isTagged(error, "Defect") ? "resume" : "workspace"
+    this.opened.progress.closed = true
     return Effect.andThen(
-      Effect.logWarning("The files of a run could not be restored", cause),
-      this.handOver("workspace")
+      Effect.logWarning("A run could not be made ready to go on", cause),
+      this.handOver(`${reason}: ${warningOf(error).message}`)
     )
   }
 
@@ -213,6 +247,7 @@ class Attempt<M, A, E, R> {
       Effect.suspend(() => {
         if (run.stopping === "cancelled") return this.cancelled
         const end: End<A, E> = { _tag: run.stopping === undefined ? "Again" : "Released", reason }
+        if (end._tag === "Again") run.expectClaim()
         return Effect.as(checkpointer.release(reason), end)
       })
     )
@@ -231,8 +266,10 @@ class Attempt<M, A, E, R> {
     const { checkpointer, progress } = this.opened
     const said = Effect.ignore(progress.persist)
     const flushed = patient
-      ? Effect.retry(checkpointer.flush, { while: (error) => error._tag === "StoreError" && !this.isStopping })
-      : checkpointer.flush
+      ? Effect.retry(checkpointer.flush, {
+        while: (error) => error._tag === "StoreError" && error.isRetryable && !this.isStopping
+      })
+      : Effect.void // `release` does, as long as one answer of the store may take
     return this.endChildren("parent").pipe(
       Effect.andThen(said),
       Effect.andThen(this.opened.files?.final(snapshot) ?? Effect.void),
@@ -248,7 +285,7 @@ class Attempt<M, A, E, R> {
     return Effect.map(files.final(reason), (snapshot) => {
       if (snapshot === undefined || snapshot.summary.files === 0) return
       const ref = snapshot.refs.find((name) => name.startsWith("refs/heads/"))?.slice("refs/heads/".length)
-      this.warn("WorkspaceKept", `${snapshot.summary.files} changed files are kept in ${ref ?? snapshot.commit}.`)
+      this.remark("WorkspaceKept", `${snapshot.summary.files} changed files are kept in ${ref ?? snapshot.commit}.`)
     })
   }
 
@@ -274,16 +311,15 @@ class Attempt<M, A, E, R> {
   private get ending(): EndOptions {
     const { attempt, progress: { iteration, ledger } } = this.opened
     const summary = `${count(iteration, "iteration")} in ${count(attempt, "attempt")}`
-    return { summary, warnings: ledger.warnings, touchedIssueUrls: ledger.urls }
+    return { summary, warnings: [...ledger.warnings, ...this.task.run.remarks], touchedIssueUrls: ledger.urls }
   }
 
   private get isStopping(): boolean {
     return this.task.run.stopping !== undefined
   }
 
-  private warn(code: string, message: string): void {
-    const { progress } = this.opened
-    progress.change(Ledger.warn(progress.ledger, { _tag: code, message }))
+  private remark(code: string, message: string): void {
+    this.task.run.remark({ _tag: code, message })
   }
 
   private stopChildren(reason: "cancelled" | "parent"): void {

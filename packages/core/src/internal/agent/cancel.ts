@@ -5,7 +5,7 @@ import { type AgentRun, isSettled, metaOf } from "../../AgentRun.ts"
 import type { Resumed } from "../../CheckpointStore.ts"
 import type { RunId } from "../../RunId.ts"
 import type { RunStore } from "../../RunStore.ts"
-import type { RunNotFound, StoreError } from "../../StoreError.ts"
+import { RunNotFound, type StoreError } from "../../StoreError.ts"
 import type { Hub } from "../checkpointer/hub.ts"
 import { compose, settle } from "../checkpointer/settle.ts"
 import type { Stoppable } from "./activeRun.ts"
@@ -23,6 +23,7 @@ export const makeCancel = (
   /** Nobody has it: it is recorded without running anything. */
   const close = ({ checkpoint, idempotency, lease }: Resumed) => {
     const { attempts, startedAt } = checkpoint
+    const { urls, warnings } = Ledger.peek(checkpoint.notes)
     const run = compose({
       meta: metaOf(checkpoint),
       startedAt,
@@ -31,13 +32,22 @@ export const makeCancel = (
       idempotency,
       cancelled: true,
       summary: "cancelled while it was interrupted",
-      warnings: Ledger.decode(checkpoint.notes ?? "").warnings,
+      warnings,
       failure: undefined,
-      touchedIssueUrls: [],
+      touchedIssueUrls: urls,
       result: undefined
     })
-    return Effect.as(settle(store, runs, lease, run), run)
+    return Effect.as(settle(store, runs, lease, run), run).pipe(
+      // Whoever asks again, or finds the run, closes it: not only when the lease has ended.
+      Effect.tapError(() => Effect.ignore(store.release(lease, "not recorded", { unstarted: true })))
+    )
   }
+
+  const gone = (runId: RunId): Effect.Effect<never, CancelError> =>
+    Effect.flatMap(runs.get(runId), (state): Effect.Effect<never, CancelError> =>
+      Effect.fail(
+        isSettled(state) ? new RunAlreadySettled({ runId, status: state.status }) : new RunNotFound({ runId })
+      ))
 
   const children = Effect.fnUntraced(function*(parentRunId: RunId) {
     const found: Array<RunId> = []
@@ -54,7 +64,8 @@ export const makeCancel = (
     Effect.gen(function*() {
       const state = yield* runs.get(runId)
       if (isSettled(state)) return yield* new RunAlreadySettled({ runId, status: state.status })
-      yield* store.requestCancel(runId)
+      // It may have ended meanwhile.
+      yield* Effect.catchTag(store.requestCancel(runId), "RunNotFound", () => gone(runId))
       active.get(runId)?.stop("cancelled")
       yield* Effect.forEach(yield* children(runId), (child) => Effect.ignore(cancel(child)), { discard: true })
       if (state.status === "running") return undefined

@@ -64,6 +64,15 @@ const isRetryable = (error: unknown): boolean =>
 
 const backoff = (attempt: number): number => Math.min(30_000, 1000 * 2 ** Math.max(0, attempt - 1))
 
+/** Functions of the user decide how a run goes on: one that throws must not decide that it does not. */
+const guarded = <A>(decide: () => A | undefined, otherwise: A): A => {
+  try {
+    return decide() ?? otherwise
+  } catch {
+    return otherwise
+  }
+}
+
 /** The codec of a result encodes to JSON by definition; the type says so only for schemas without services. */
 const jsonOf = <A>(schema: Schema.Codec<A, unknown>): Schema.Codec<A, Schema.Json> => Schema.toCodecJson(schema)
 
@@ -95,11 +104,13 @@ export const build = <Name extends string, M, A, E, R>(
     timeoutMillis: millis("timeout", options.timeout, 120_000, 1),
     graceMillis: millis("grace", options.grace, 5000, 0),
     maxAttempts: count("maxAttempts", options.maxAttempts, 3),
-    backoffMillis: options.backoff === undefined
-      ? backoff
-      : (attempt) => Math.max(0, Duration.toMillis(Duration.fromInputUnsafe(options.backoff?.(attempt) ?? 0))),
+    backoffMillis: (attempt) =>
+      guarded(
+        () => options.backoff && Math.max(0, Duration.toMillis(Duration.fromInputUnsafe(options.backoff(attempt)))),
+        backoff(attempt)
+      ),
     // Called with what `run` failed with, and nothing else.
-    resumeOn: (options.resumeOn as ((error: unknown) => boolean) | undefined) ?? isRetryable,
+    resumeOn: (error) => guarded(() => (options.resumeOn ?? isRetryable)(error as E), false),
     every: count("checkpoint.every", checkpoint.every, 1),
     onMutation: checkpoint.onMutation ?? true,
     throttle: Duration.millis(millis("checkpoint.throttle", checkpoint.throttle, 0, 0)),

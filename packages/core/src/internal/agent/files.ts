@@ -5,7 +5,7 @@ import type { AgentWorkspace } from "../../AgentContext.ts"
 import type { RunId } from "../../RunId.ts"
 import type { Restored, Workspace } from "../../Workspace.ts"
 import type { WorkspaceError } from "../../WorkspaceError.ts"
-import * as WorkspaceSnapshot from "../../WorkspaceSnapshot.ts"
+import type * as WorkspaceSnapshot from "../../WorkspaceSnapshot.ts"
 import type { Watch } from "../watch.ts"
 
 type Reason = WorkspaceSnapshot.SnapshotReason
@@ -21,8 +21,8 @@ export interface FilesSetup {
   readonly afterMutationMillis: number
   /** Iteration at which the attempt starts. */
   readonly iteration: number
-  /** Puts the text into the checkpoint. */
-  readonly save: (text: string) => Effect.Effect<void>
+  /** Puts the snapshot into the checkpoint. */
+  readonly save: (kept: WorkspaceSnapshot.Kept) => Effect.Effect<void>
   readonly warn: (error: WorkspaceError) => void
 }
 
@@ -33,6 +33,7 @@ export class Files {
   private snapshotAt: number
   private mutationAt = -Infinity
   private warned = false
+  private closed = false
   private readonly setup: FilesSetup
 
   constructor(setup: FilesSetup) {
@@ -55,7 +56,8 @@ export class Files {
   }
 
   get context(): AgentWorkspace {
-    return { cwd: this.cwd, snapshot: this.take("manual") }
+    const manual = Effect.suspend(() => (this.closed ? Effect.undefined : this.take("manual")))
+    return { cwd: this.cwd, snapshot: manual }
   }
 
   /** Keeps the files now, and says so in the checkpoint. */
@@ -66,15 +68,21 @@ export class Files {
         if (taken._tag === "Skipped") return Effect.undefined
         this.newest = taken.snapshot
         if (taken._tag === "Unchanged") return Effect.succeed(taken.snapshot)
-        return Effect.as(save(WorkspaceSnapshot.encode(taken)), taken.snapshot)
+        if (taken.degraded !== undefined) this.warn(taken.degraded)
+        return Effect.as(save(taken), taken.snapshot)
       })
     )
   }
 
-  /** At the end of an attempt: what is under way is given up, and everything is kept once more. */
+  /** The attempt has ended: what is under way is given up, and whoever was left behind keeps nothing more. */
+  readonly close: Effect.Effect<void> = Effect.suspend(() => {
+    this.closed = true
+    return this.running === undefined ? Effect.void : Fiber.interrupt(this.running)
+  })
+
+  /** Keeps everything once more, after `close`. */
   final(reason: Reason): Effect.Effect<WorkspaceSnapshot.WorkspaceSnapshot | undefined> {
-    const stop = Effect.suspend(() => this.running === undefined ? Effect.void : Fiber.interrupt(this.running))
-    return Effect.andThen(stop, this.leniently(this.take(reason)))
+    return this.leniently(this.take(reason))
   }
 
   onIteration(iteration: number): Effect.Effect<void> {
@@ -106,7 +114,7 @@ export class Files {
   /** The agent does not wait for a periodic snapshot; while one is taken no other one starts. */
   private inBackground(reason: Reason): Effect.Effect<void> {
     return Effect.withFiber((parent) => {
-      if (this.running !== undefined) return Effect.void
+      if (this.running !== undefined || this.closed) return Effect.void
       const fiber = Effect.runForkWith(parent.context)(this.leniently(this.take(reason)))
       this.running = fiber
       fiber.addObserver(() => {
@@ -119,9 +127,13 @@ export class Files {
   /** Reasoning is never lost because of git: what fails here is said once and does not end the run. */
   private leniently<A>(effect: Effect.Effect<A, WorkspaceError>): Effect.Effect<A | undefined> {
     return Effect.catch(effect, (error) => {
-      if (!this.warned) this.setup.warn(error)
-      this.warned = true
+      this.warn(error)
       return Effect.as(Effect.logWarning("The files of a run could not be kept", error), undefined)
     })
+  }
+
+  private warn(error: WorkspaceError): void {
+    if (!this.warned) this.setup.warn(error)
+    this.warned = true
   }
 }

@@ -22,6 +22,8 @@ const Ledger = Schema.Struct({
   notes: Schema.String,
   /** The agent's folder. */
   cwd: Schema.optionalKey(Schema.String),
+  /** How many phases were completed: what a store knows of progress is in its notes, messages and workspace. */
+  phases: Schema.optionalKey(Schema.Int),
   calls: Schema.Array(CallRecord),
   /** Every call is recorded before it starts: one without a record never did. */
   tracked: Schema.optionalKey(Schema.Literal(true)),
@@ -41,6 +43,17 @@ export const encode: (ledger: Ledger) => string = Schema.encodeSync(Stored)
 /** Notes that somebody else wrote, with a `Checkpointer`, are just notes. */
 export const decode = (text: string): Ledger =>
   text === "" ? empty : Option.getOrElse(decodeStored(text), () => ({ ...empty, notes: text }))
+
+/** The header of a stored text that is nothing but JSON. */
+const plainHeader = /^\d+\.\d+\.j\.:(?=")/
+
+/** What a checkpoint says, for somebody who has no codec of the run: nothing, where it is encrypted or compressed. */
+export const peek = (stored: string | undefined): Ledger => {
+  const header = plainHeader.exec(stored ?? "")
+  if (stored === undefined || header === null) return empty
+  const text = Schema.decodeOption(Schema.fromJsonString(Schema.String))(stored.slice(header[0].length))
+  return Option.match(text, { onNone: () => empty, onSome: decode })
+}
 
 /** So much of the notes is kept, in UTF-16 code units: what a resumed agent can be told. */
 const maxNotes = 32 * 1024
@@ -62,12 +75,33 @@ export const warn = (ledger: Ledger, warning: Warning): Ledger =>
 export const touch = (ledger: Ledger, url: string): Ledger =>
   ledger.urls.length >= most || ledger.urls.includes(url) ? ledger : { ...ledger, urls: [...ledger.urls, url] }
 
-/** Replaces the record of a call, or adds it. `tracked`: it is durable before the call starts. */
-export const record = (ledger: Ledger, call: CallRecord, tracked: boolean): Ledger => ({
-  ...ledger,
-  ...(tracked ? { tracked } : undefined),
-  calls: [...ledger.calls.filter(({ id }) => id !== call.id), call]
-})
+/** So many calls that ended, and so many characters of their results, are kept of a run whose messages cannot tell. */
+const maxCalls = 500
+const maxResults = 1024 * 1024
+
+/** The ledger is written as a whole: it must not grow with the run. Calls of which the end is not known all stay. */
+const bounded = (calls: ReadonlyArray<CallRecord>): ReadonlyArray<CallRecord> => {
+  let ended = maxCalls
+  let characters = maxResults
+  const kept: Array<CallRecord> = []
+  for (const call of calls.toReversed()) {
+    if (call.status !== "started" && ended-- <= 0) continue
+    const { result, ...rest } = call
+    characters -= result === undefined ? 0 : JSON.stringify(result).length
+    kept.push(result === undefined || characters >= 0 ? call : { ...rest, detail: "its result is no longer kept" })
+  }
+  return kept.toReversed()
+}
+
+/**
+ * Replaces the record of a call, or adds it. `tracked`: it is durable before the call starts. A call that is tried again
+ * keeps the time at which it was begun first: the same try again is no progress.
+ */
+export const record = (ledger: Ledger, call: CallRecord, tracked: boolean): Ledger => {
+  const { startedAt } = ledger.calls.find(({ id }) => id === call.id) ?? call
+  const calls = bounded([...ledger.calls.filter(({ id }) => id !== call.id), { ...call, startedAt }])
+  return { ...ledger, ...(tracked ? { tracked } : undefined), calls }
+}
 
 /** Drops the calls whose results the conversation holds. */
 export const answered = (ledger: Ledger, has: (id: string) => boolean): Ledger => {

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Checkpointer, Granted, State } from "../../Checkpointer.ts"
 import type { Begun, Resumed } from "../../CheckpointStore.ts"
-import type { MessageUnreadable } from "../../MessageCodec.ts"
+import { MessageUnreadable } from "../../MessageCodec.ts"
 import type { StoreError } from "../../StoreError.ts"
 import * as WorkspaceSnapshot from "../../WorkspaceSnapshot.ts"
 import * as Checkpointers from "../checkpointer/checkpointer.ts"
@@ -39,13 +39,9 @@ export const attemptOf = (grant: Grant): number => isResumed(grant) ? grant.answ
 
 export const open = Effect.fnUntraced(function*<M, A, E, R>(
   { hub, runs, store }: Runtime,
-  { cwd, definition, idempotency, meta, workspace }: Task<M, A, E, R>,
+  { cwd, definition, idempotency, meta, run, workspace }: Task<M, A, E, R>,
   grant: Grant
-): Effect.fn.Return<
-  Opened<M>,
-  MessageUnreadable | StoreError | WorkspaceSnapshot.SnapshotUnreadable,
-  Scope.Scope
-> {
+): Effect.fn.Return<Opened<M>, MessageUnreadable | StoreError, Scope.Scope> {
   const { codec, maxAttempts, onStoreFailure, throttle, verify } = definition
   const options = {
     store,
@@ -59,18 +55,26 @@ export const open = Effect.fnUntraced(function*<M, A, E, R>(
   }
   const checkpointer: Checkpointer<M> = isResumed(grant)
     ? yield* Checkpointers.resume<M>({ ...options, resumed: grant })
-    : yield* Effect.catchTag(
-      // `RunExists`: it is begun already.
-      Checkpointers.make<M>({ ...options, meta, maxAttempts, idempotency, begun: grant }),
-      "RunExists",
-      Effect.die
+    : yield* Checkpointers.make<M>({ ...options, meta, maxAttempts, idempotency, begun: grant }).pipe(
+      // A run that cannot be written is none: nobody could continue it.
+      Effect.tapError(() => Effect.ignore(hub.store.delete(grant.answer.lease))),
+      Effect.catchTag("RunExists", Effect.die) // it is begun already
     )
   const state: State<M> = checkpointer.resumed ?? nothing
   const stored = Ledger.decode(state.notes)
   const progress = new Progress(checkpointer, definition, state, stored, () => hub.clock.currentTimeMillisUnsafe())
+  const kept = yield* keptFiles(state.workspace, workspace !== undefined).pipe(
+    Effect.mapError(({ message }) =>
+      new MessageUnreadable({ runId: meta.runId, place: "workspace", reason: "corrupt", detail: message })
+    ),
+    // Somebody who can read it may continue it at once.
+    Effect.tapError(({ _tag }) => checkpointer.release(_tag, { unstarted: true }))
+  )
   const folder = stored.cwd ?? cwd
-  if (folder !== undefined && stored.cwd === undefined) progress.change({ ...stored, cwd: folder })
-  const kept = workspace === undefined ? undefined : yield* WorkspaceSnapshot.decode(state.workspace)
+  if (folder !== undefined && stored.cwd === undefined) {
+    progress.change({ ...stored, cwd: folder })
+    yield* Effect.ignore(progress.persist) // whoever continues the run must find its files
+  }
   const files = workspace === undefined ? undefined : new Files({
     workspace,
     runId: meta.runId,
@@ -79,9 +83,15 @@ export const open = Effect.fnUntraced(function*<M, A, E, R>(
     every: definition.snapshotEvery,
     afterMutationMillis: definition.snapshotAfterMutationMillis,
     iteration: state.iteration,
-    // What the checkpoint refuses to hold, the repository has all the same.
-    save: (text) => Effect.ignore(checkpointer.save({ workspace: text })),
-    warn: (error) => progress.change(Ledger.warn(progress.ledger, warningOf(error)))
+    save: (kept) =>
+      checkpointer.save({ workspace: WorkspaceSnapshot.encode(kept) }).pipe(
+        Effect.catchTag("MessageTooLarge", (error) => {
+          run.remark(warningOf(error)) // without its bundle: the repository has the files all the same
+          return checkpointer.save({ workspace: WorkspaceSnapshot.encode({ snapshot: kept.snapshot }) })
+        }),
+        Effect.ignore
+      ),
+    warn: (error) => run.remark(warningOf(error))
   })
   if (files !== undefined) progress.listen(files)
   return {
@@ -93,3 +103,12 @@ export const open = Effect.fnUntraced(function*<M, A, E, R>(
     cancelled: isResumed(grant) && grant.answer.checkpoint.cancelRequested
   }
 })
+
+/** The snapshot that an earlier attempt left. Without a workspace the agent would work on files that are not there. */
+const keptFiles = (
+  text: string,
+  known: boolean
+): Effect.Effect<WorkspaceSnapshot.Kept | undefined, WorkspaceSnapshot.SnapshotUnreadable> =>
+  known || text === "" ? WorkspaceSnapshot.decode(text) : Effect.fail(
+    new WorkspaceSnapshot.SnapshotUnreadable({ detail: "this process has no Workspace service to restore files with" })
+  )

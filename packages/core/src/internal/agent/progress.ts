@@ -30,11 +30,10 @@ export class Progress<M> {
   iteration: number
   phase: string
   completedPhases: ReadonlyArray<string>
-  private messages: ReadonlyArray<M>
-  private pending: Saved<M> = {}
+  /** The ledger has changed since it was handed to the checkpointer. */
   private dirty = false
-  /** The iteration that was handed to the saver last. */
-  private persisted: number
+  /** The iteration that was due last. */
+  private written: number
   private listener: Listener | undefined
   /** After the attempt has ended, what it left behind changes nothing any more. */
   closed = false
@@ -53,9 +52,8 @@ export class Progress<M> {
     this.definition = definition
     this.now = now
     this.ledger = ledger
-    this.messages = state.messages
     this.iteration = state.iteration
-    this.persisted = state.iteration
+    this.written = state.iteration
     this.phase = state.phase
     this.completedPhases = state.completedPhases
   }
@@ -90,19 +88,25 @@ export class Progress<M> {
     )
   }
 
-  /** Hands the newest state to the saver. What cannot be encoded is dropped; the state before it stays. */
-  readonly persist: Effect.Effect<void, SaveError> = Effect.suspend(() => {
-    const { dirty, iteration, pending } = this
-    if (!dirty && Object.keys(pending).length === 0) return Effect.void
-    this.pending = {}
-    this.dirty = false
-    const update = dirty ? { ...pending, notes: Ledger.encode(this.ledger) } : pending
-    return Effect.onExit(this.checkpointer.save(update), (exit) =>
-      Effect.sync(() => {
-        if (Exit.isSuccess(exit)) this.persisted = Math.max(this.persisted, iteration)
-        else if (dirty) this.dirty = true // the ledger is not what was refused
-      }))
-  })
+  /** Hands what changed to the checkpointer, with the ledger when that is new. What is refused leaves all as it was. */
+  private put(update: Saved<M>, deferred: boolean): Effect.Effect<void, SaveError> {
+    return Effect.suspend(() => {
+      const { dirty } = this
+      if (!dirty && Object.keys(update).length === 0) return Effect.void
+      this.dirty = false
+      const all = dirty ? { ...update, notes: Ledger.encode(this.ledger) } : update
+      // What the agent hands over as its time ends is encoded all the same: it is the newest state.
+      return Effect.uninterruptible(
+        Effect.onExit(this.checkpointer.save(all, { deferred }), (exit) =>
+          Effect.sync(() => {
+            if (dirty && Exit.isFailure(exit)) this.dirty = true
+          }))
+      )
+    })
+  }
+
+  /** Hands over the ledger. */
+  readonly persist: Effect.Effect<void, SaveError> = Effect.suspend(() => this.put({}, false))
 
   /** The newest state is durable after this, or the store does not answer. */
   readonly flush: Effect.Effect<void, SaveError | WriteError> = Effect.suspend(() =>
@@ -119,26 +123,28 @@ export class Progress<M> {
   private readonly save = (update: Update<M>): Effect.Effect<void, SaveError | WriteError> =>
     Effect.suspend(() => {
       const { iteration = this.iteration, messages, notes, phase = this.phase } = update
-      if (messages !== undefined) {
-        const known = this.messages.length
-        this.messages = messages
-        this.pending = { ...this.pending, messages }
-        this.forget(messages.length >= known ? messages.slice(known) : messages)
-      }
       if (notes !== undefined) this.change({ ...this.ledger, notes })
       const advanced = iteration !== this.iteration
-      if (advanced) this.pending = { ...this.pending, iteration }
-      this.iteration = iteration
       const phaseChanged = phase !== this.phase
-      if (phaseChanged) this.pending = { ...this.pending, phase }
-      this.phase = phase
-      const due = phaseChanged || !advanced || Math.abs(iteration - this.persisted) >= this.definition.every
-      const saved = phaseChanged ? this.barrier : due ? this.persist : Effect.void
+      const due = phaseChanged || !advanced || Math.abs(iteration - this.written) >= this.definition.every
+      const put = this.put({
+        ...(messages === undefined ? undefined : { messages }),
+        ...(advanced ? { iteration } : undefined),
+        ...(phaseChanged ? { phase } : undefined)
+      }, !due)
+      const taken = Effect.suspend(() => {
+        this.iteration = iteration
+        this.phase = phase
+        if (due) this.written = iteration
+        if (messages !== undefined) this.forget(messages)
+        return phaseChanged ? this.barrier : Effect.void
+      })
       const told = phaseChanged
         ? this.listener?.onPhase
         : advanced
         ? this.listener?.onIteration(iteration)
         : undefined
+      const saved = Effect.andThen(put, taken)
       return told === undefined ? saved : Effect.andThen(saved, told)
     })
 
@@ -156,15 +162,20 @@ export class Progress<M> {
   ): Effect.Effect<A | undefined, E | SaveError | WriteError, R> =>
     Effect.suspend(() => {
       if (this.completedPhases.includes(name)) return Effect.undefined
-      return Effect.andThen(
-        this.save({ phase: name }),
-        Effect.tap(effect, () =>
+      const completed = Effect.suspend(() => {
+        const completedPhases = [...this.completedPhases, name]
+        // A completed phase is progress, and a store sees that in the notes.
+        this.change({ ...this.ledger, phases: completedPhases.length })
+        return Effect.andThen(
+          this.put({ completedPhases, phase: "" }, false),
           Effect.suspend(() => {
-            this.completedPhases = [...this.completedPhases, name]
-            this.pending = { ...this.pending, completedPhases: this.completedPhases }
-            return this.save({ phase: "" })
-          }))
-      )
+            this.completedPhases = completedPhases
+            this.phase = ""
+            return Effect.andThen(this.barrier, this.listener?.onPhase ?? Effect.void)
+          })
+        )
+      })
+      return Effect.andThen(this.save({ phase: name }), Effect.tap(effect, () => completed))
     })
 
   private readonly tool = <A, E, R>(
@@ -176,28 +187,31 @@ export class Progress<M> {
       const { id, mutates = true, name } = call
       const { onMutation } = this.definition
       const startedAt = this.now()
-      const settle = mutates && onMutation ? this.barrier : Effect.void
-      const record = (outcome: Pick<CallRecord, "status" | "result" | "detail">) =>
-        Effect.suspend(() => {
-          this.change(Ledger.record(this.ledger, { id, name, mutates, startedAt, ...outcome }, onMutation))
-          return settle
+      const record = (outcome: Pick<CallRecord, "status" | "result" | "detail">): void =>
+        this.change(Ledger.record(this.ledger, { id, name, mutates, startedAt, ...outcome }, onMutation))
+      const durable = mutates && onMutation ? this.barrier : Effect.void
+      /** The record is made whatever happens; the wait until it is stored may be interrupted. */
+      const ended = (exit: Exit.Exit<A, E>): Effect.Effect<void, SaveError | WriteError> => {
+        // Of a call that was left behind nobody writes, and whether an interrupted one took effect is not known.
+        if (this.closed || (Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause))) return Effect.void
+        if (Exit.isFailure(exit)) {
+          record({ status: "failed", detail: describe(exit.cause) })
+          return Effect.interruptible(Effect.ignore(durable)) // the failure of the call itself is what counts
+        }
+        return Effect.flatMap(this.encodeResult(call, exit.value), (result) => {
+          record({ status: "done", ...result })
+          return Effect.interruptible(durable)
         })
-      return Effect.uninterruptibleMask((restore) =>
-        restore(record({ status: "started" })).pipe(
-          Effect.andThen(restore(effect)),
-          Effect.onExit((exit) => {
-            if (this.closed) return Effect.void
-            // Whether an interrupted call took effect is not known: it stays as started.
-            if (Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause)) return Effect.void
-            if (Exit.isFailure(exit)) return record({ status: "failed", detail: describe(exit.cause) })
-            return Effect.flatMap(
-              this.encodeResult(call, exit.value),
-              (result) => record({ status: "done", ...result })
-            )
-          }),
+      }
+      return Effect.uninterruptibleMask((restore) => {
+        record({ status: "started" })
+        return restore(durable).pipe(
+          Effect.andThen(Effect.exit(restore(effect))),
+          Effect.tap(ended),
+          Effect.flatten,
           Effect.tap(() => (mutates ? this.listener?.onMutation ?? Effect.void : Effect.void))
         )
-      )
+      })
     })
 
   /** The result of a call that an earlier attempt recorded, where the caller says how to read it. */
@@ -205,8 +219,8 @@ export class Progress<M> {
     { id, result }: Pick<ToolCall, "id"> & Partial<RememberedCall<A>>
   ): Effect.Effect<{ readonly value: A } | undefined> {
     const known = this.ledger.calls.find((call) => call.id === id)
-    if (result === undefined || known?.status !== "done") return Effect.undefined
-    const decoded = Schema.decodeUnknownEffect(Schema.toCodecJson(result))(known.result ?? null)
+    if (result === undefined || known?.status !== "done" || known.result === undefined) return Effect.undefined
+    const decoded = Schema.decodeUnknownEffect(Schema.toCodecJson(result))(known.result)
     // A result that its schema refuses by now is one that is not known.
     return Effect.match(decoded, { onFailure: () => undefined, onSuccess: (value) => ({ value }) })
   }
@@ -218,16 +232,15 @@ export class Progress<M> {
     const encoded: Effect.Effect<unknown, unknown> = result === undefined
       ? Effect.succeed(value === undefined ? null : value)
       : Schema.encodeUnknownEffect(Schema.toCodecJson(result))(value)
-    return Effect.match(encoded, {
-      onFailure: () => ({ detail: "its result does not fit its schema" }),
-      onSuccess: (json): Pick<CallRecord, "result" | "detail"> => {
-        const found = offence(json)
-        if (found !== undefined) return { detail: `its result cannot be stored: ${found.detail}` }
-        return JSON.stringify(json).length > maxResultLength
-          ? { detail: "its result is too long to be kept" }
-          : { result: json as Schema.Json } // `offence` found nothing that is not
-      }
+    const kept = Effect.map(encoded, (json): Pick<CallRecord, "result" | "detail"> => {
+      const found = offence(json)
+      if (found !== undefined) return { detail: `its result cannot be stored: ${found.detail}` }
+      return JSON.stringify(json).length > maxResultLength
+        ? { detail: "its result is too long to be kept" }
+        : { result: json as Schema.Json } // `offence` found nothing that is not
     })
+    // What the tool returned is not ours: looking at it may even throw.
+    return Effect.catchCause(kept, () => Effect.succeed({ detail: "its result does not fit its schema" }))
   }
 }
 

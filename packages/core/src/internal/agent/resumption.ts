@@ -16,7 +16,7 @@ import { warningOf } from "./warning.ts"
 
 /** Puts the files back, closes open tool calls and composes what the agent is told. */
 export const resumption = Effect.fnUntraced(function*<M, A, E, R>(
-  { definition, followUp, meta }: Task<M, A, E, R>,
+  { definition, followUp, meta, run }: Task<M, A, E, R>,
   { answer: { checkpoint } }: Granted<Resumed>,
   { checkpointer, files, kept, progress }: Opened<M>
 ): Effect.fn.Return<Resumption<M>, WorkspaceError> {
@@ -48,7 +48,7 @@ export const resumption = Effect.fnUntraced(function*<M, A, E, R>(
   const composed = Continuation.compose(input, definition.continuation)
   if (Result.isFailure(composed)) {
     // Refused, because a conversation of that size makes the next timeout likelier: its end will do.
-    progress.change(Ledger.warn(ledger, warningOf(composed.failure)))
+    run.remark(warningOf(composed.failure))
   }
   const shorter = () => Result.getOrThrow(Continuation.compose(input, { ...definition.continuation, policy: "tail" }))
   return {

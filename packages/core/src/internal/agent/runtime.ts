@@ -22,18 +22,13 @@ export interface Runtime {
   readonly runs: RunStore["Service"]
   readonly gauge: Gauge
   readonly publish: (event: AgentEvent) => void
-  /** Starts a run for another one, and tells which it is when it runs here. */
+  /** Starts a run for another one. `adopt` is told which it is when it runs here, whatever interrupts the caller. */
   readonly startChild: <Name extends string, M, A, E, R>(
     parent: RunMeta,
     agent: Agent<Name, M, A, E, R>,
-    options: ChildOptions
-  ) => Effect.Effect<Child<A, E>, AgentStartError, R>
-}
-
-/** A run that was started or found; `active` when it runs here. */
-export interface Child<out A, out E> {
-  readonly handle: AgentHandle<A, E>
-  readonly active: Stoppable | undefined
+    options: ChildOptions,
+    adopt: (child: Stoppable) => void
+  ) => Effect.Effect<AgentHandle<A, E>, AgentStartError, R>
 }
 
 /** A run, as long as this process has it. */

@@ -1,6 +1,6 @@
 /** The supervisor: validates, asks the store, and keeps the runs of this process. */
 import * as Deferred from "effect/Deferred"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Filter from "effect/Filter"
 import * as Option from "effect/Option"
@@ -32,8 +32,14 @@ import { definitionOf } from "./definition.ts"
 import { type Grant, isResumed } from "./open.ts"
 import { replayed } from "./replayed.ts"
 import { runToEnd } from "./runner.ts"
-import type { Child, Runtime } from "./runtime.ts"
+import type { Runtime } from "./runtime.ts"
 import { Gauge } from "./telemetry.ts"
+
+/** A run that was started or found; `active` when it runs here. */
+interface Child<out A, out E> {
+  readonly handle: AgentHandle<A, E>
+  readonly active: Stoppable | undefined
+}
 
 interface LaunchOptions {
   readonly cwd?: string | undefined
@@ -50,6 +56,9 @@ export const makeSupervisor = Effect.fnUntraced(function*(
   const active = new Map<RunId.RunId, Stoppable>()
   const events = yield* PubSub.sliding<AgentEvent>(1024)
   let stopping = false
+  /** Calls that wait for the store's answer, and who waits for all of them. */
+  let beginning = 0
+  const begun = new Set<() => void>()
 
   const handleOf = <A, E>(run: ActiveRun<A, E>, origin: AgentHandle<A, E>["origin"]): AgentHandle<A, E> => ({
     runId: run.runId,
@@ -80,15 +89,18 @@ export const makeSupervisor = Effect.fnUntraced(function*(
   ): Effect.fn.Return<Child<A, E>, MessageUnreadable | StoreError, R> {
     const context = yield* Effect.context<R>()
     const definition = definitionOf(agent)
+    const waiting = active.get(meta.runId)
+    if (waiting instanceof ActiveRun && waiting.definition === definition && isResumed(grant) && waiting.hand(grant)) {
+      return { active: waiting, handle: handleOf(waiting as ActiveRun<A, E>, "joined") } // of this very definition
+    }
     const run = new ActiveRun<A, E>(meta.runId, definition)
     const opened = Deferred.makeUnsafe<void, MessageUnreadable | StoreError>()
     const workspace = Option.getOrUndefined(yield* Effect.serviceOption(Workspace))
     active.set(meta.runId, run)
-    if (stopping) run.stop("shutdown")
     const task = { definition, run, meta, idempotency, context, workspace, cwd, followUp }
     const fiber = Effect.runForkWith(context)(runToEnd(runtime, task, grant, opened))
     fiber.addObserver(() => {
-      active.delete(meta.runId)
+      if (active.get(meta.runId) === run) active.delete(meta.runId)
     })
     yield* Deferred.await(opened)
     return { active: run, handle: handleOf(run, isResumed(grant) ? "resumed" : "started") }
@@ -120,11 +132,18 @@ export const makeSupervisor = Effect.fnUntraced(function*(
       resumes: "same-name"
     }).pipe(Effect.catchTag("RunExists", Effect.die)) // run ids are made here, at random
     if (answer._tag === "Replayed") return { active: undefined, handle: replayed(definition, answer.run) }
+    if (stopping) { // meanwhile: nothing has run, and nobody asks for a run that was not begun
+      const { lease } = answer
+      const back = answer._tag === "Begun"
+        ? hub.store.delete(lease)
+        : hub.store.release(lease, "shutdown", { unstarted: true })
+      return yield* Effect.andThen(Effect.ignore(back), Effect.fail(new EngineStopped({})))
+    }
     if (answer._tag === "Begun") return yield* launch(agent, meta, idempotency, { answer, askedAt }, { cwd })
     const { checkpoint, exhausted, lease } = answer
     if (exhausted && !checkpoint.cancelRequested) { // kept for people: a repeated call is not one of them
       yield* Effect.ignore(hub.store.release(lease, "exhausted", { unstarted: true }))
-      const attempts = checkpoint.attempts.length
+      const attempts = checkpoint.attempts.length - 1 // without this claim, under which nothing ran
       const run = new ActiveRun<A, E>(checkpoint.runId, definition)
       const error = new RunExhausted({ runId: checkpoint.runId, attempts, reason: "exhausted" })
       yield* Deferred.succeed(run.ended, { result: Effect.fail(error), record: Effect.fail(error) })
@@ -134,8 +153,21 @@ export const makeSupervisor = Effect.fnUntraced(function*(
   })
 
   /** Uninterruptible: a lease that the store granted must not be lost between its answer and the run. */
+  const granting = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.uninterruptible(Effect.suspend(() => {
+      beginning++
+      return Effect.ensuring(
+        effect,
+        Effect.sync(() => {
+          if (--beginning > 0) return
+          for (const resume of begun) resume()
+          begun.clear()
+        })
+      )
+    }))
+
   const beginOrJoin = <Name extends string, M, A, E, R>(agent: Agent<Name, M, A, E, R>, options: StartOptions) =>
-    Effect.uninterruptible(begin(agent, options)).pipe(
+    granting(begin(agent, options)).pipe(
       Effect.catchTag("AgentBusy", (busy) => {
         const run = joined(agent, busy.runId)
         return run === undefined ? Effect.fail(busy) : Effect.succeed(run)
@@ -150,13 +182,22 @@ export const makeSupervisor = Effect.fnUntraced(function*(
     publish: (event) => {
       PubSub.publishUnsafe(events, event)
     },
-    startChild: (parent, agent, options) =>
-      beginOrJoin(agent, {
-        agent: parent.agentName,
-        ...options,
-        parentRunId: parent.runId,
-        key: `${parent.runId}/${options.key}`
-      })
+    startChild: (parent, agent, options, adopt) => {
+      const key = `${parent.runId}/${options.key}`
+      const child = { agent: parent.agentName, ...options, parentRunId: parent.runId, key }
+      const started = Effect.uninterruptible(Effect.map(beginOrJoin(agent, child), ({ active, handle }) => {
+        if (active !== undefined) adopt(active)
+        return handle
+      }))
+      // The lease of a child that an earlier attempt started may end a little later than that of its parent.
+      const again: typeof started = Effect.catchTag(
+        started,
+        "AgentBusy",
+        ({ retryAfterMillis }) =>
+          Effect.andThen(Effect.sleep(Math.min(Math.max(retryAfterMillis, 100), Duration.toMillis(ttl) / 3)), again)
+      )
+      return again
+    }
   }
 
   const adopt = <Name extends string, M, A, E, R>(
@@ -164,7 +205,7 @@ export const makeSupervisor = Effect.fnUntraced(function*(
     granted: Granted<Resumed>,
     options: LaunchOptions = {}
   ): Effect.Effect<AgentHandle<A, E>, ResumeError, R> =>
-    Effect.uninterruptible(Effect.gen(function*() {
+    granting(Effect.gen(function*() {
       const { checkpoint, idempotency, lease } = granted.answer
       const { name } = definitionOf(agent)
       const other = checkpoint.kind !== "agent" || checkpoint.definition.name !== name
@@ -200,7 +241,7 @@ export const makeSupervisor = Effect.fnUntraced(function*(
     runId: RunId.RunId,
     { followUp }: ResumeOptions = {}
   ): Effect.Effect<AgentHandle<A, E>, ResumeError, R> =>
-    Effect.uninterruptible(Effect.gen(function*() {
+    granting(Effect.gen(function*() {
       if (stopping) return yield* new EngineStopped({})
       const here = joined(agent, runId)
       if (here !== undefined) return here.handle
@@ -217,6 +258,10 @@ export const makeSupervisor = Effect.fnUntraced(function*(
   const drain = (grace: Duration.Input): Effect.Effect<void> =>
     Effect.suspend(() => {
       stopping = true
+      const answered = Effect.callback<void>((resume) => {
+        if (beginning === 0) resume(Effect.void)
+        else begun.add(() => resume(Effect.void))
+      })
       const all = Effect.suspend(() =>
         Effect.forEach([...active.values()], (run) => run.over, {
           concurrency: "unbounded",
@@ -227,7 +272,12 @@ export const makeSupervisor = Effect.fnUntraced(function*(
         for (const run of active.values()) run.stop("shutdown")
         return all
       })
-      return Effect.andThen(Effect.timeoutOption(all, grace), interrupted)
+      // The answers of the store come within its time limit, also when the grace is over.
+      return Effect.timeoutOption(Effect.andThen(answered, all), grace).pipe(
+        Effect.andThen(interrupted),
+        Effect.andThen(answered),
+        Effect.andThen(interrupted)
+      )
     })
 
   yield* Effect.addFinalizer(() => Effect.andThen(drain(0), PubSub.shutdown(events)))

@@ -6,6 +6,7 @@ import type { AgentName } from "../../AgentName.ts"
 import type { AgentRun, RunMeta } from "../../AgentRun.ts"
 import { render } from "../../Diagnostic.ts"
 import { metrics, names } from "../../Telemetry.ts"
+import { isTraced } from "../passTelemetry.ts"
 
 /** Runs of each agent in this process. */
 export class Gauge {
@@ -32,23 +33,42 @@ export const settled = (run: AgentRun, context: Context.Context<never>): void =>
   for (const { code } of run.warnings) metrics.runWarnings({ agent, code }).updateUnsafe(1, context)
 }
 
-/** A span per attempt; what is logged in it names the run. */
-export const traceAttempt = <A, E, R>(
+/** A span per attempt, with status error when the run has it; what is logged in it names the run. */
+export const traceAttempt = <A, E>(
   { agentName, definition, runId }: RunMeta,
   attempt: number,
-  effect: Effect.Effect<A, E, R>
-) =>
-  effect.pipe(
-    Effect.annotateLogs({ [names.agentName]: agentName, [names.runId]: runId }),
-    Effect.withSpan(names.run, {
-      attributes: {
-        [names.agentName]: agentName,
-        [names.runId]: runId,
-        [names.attempt]: attempt,
-        [names.agent]: definition.name
-      }
+  statusOf: (end: A) => AgentRun["status"] | undefined,
+  effect: Effect.Effect<A, E>
+): Effect.Effect<A, E> =>
+  Effect.withFiber(({ context }) => {
+    const annotated = Effect.annotateLogs(effect, { [names.agentName]: agentName, [names.runId]: runId })
+    if (!isTraced(context)) return annotated
+    const attributes = {
+      [names.agentName]: agentName,
+      [names.runId]: runId,
+      [names.attempt]: attempt,
+      [names.agent]: definition.name
+    }
+    let end: A
+    const ended = Effect.flatMap(annotated, (value) => {
+      const status = statusOf(value)
+      end = value
+      return Effect.andThen(
+        status === undefined ? Effect.void : Effect.annotateCurrentSpan(names.runStatus, status),
+        status === "error" ? Effect.fail(new EndedWithError()) : Effect.succeed(value)
+      )
     })
-  )
+    return Effect.catchIf(
+      Effect.withSpan(ended, names.run, { attributes }),
+      (error): error is EndedWithError => error instanceof EndedWithError,
+      () => Effect.sync(() => end)
+    )
+  })
+
+/** Only for the span: the exit that a backend sees. */
+class EndedWithError extends Error {
+  override readonly name = "EndedWithError"
+}
 
 /** One line per settled run: quiet when all is well, else with the first of what is wrong. */
 export const logRun = (run: AgentRun): Effect.Effect<void> => {

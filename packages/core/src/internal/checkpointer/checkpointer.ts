@@ -10,7 +10,7 @@ import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import { type AgentRun, type Attempt, type Idempotency, metaOf, type RunMeta } from "../../AgentRun.ts"
 import type { Checkpointer, EndOptions, Granted, MakeOptions, Meta, Options, WriteError } from "../../Checkpointer.ts"
-import { CheckpointStore, type Resumed } from "../../CheckpointStore.ts"
+import { CheckpointStore, type ReleaseOptions, type Resumed } from "../../CheckpointStore.ts"
 import type { Lease } from "../../Lease.ts"
 import { json, type MessageCodec, type MessageUnreadable } from "../../MessageCodec.ts"
 import * as RunId from "../../RunId.ts"
@@ -213,12 +213,12 @@ const attach = Effect.fnUntraced(function*<M>(
       )
     }))
 
-  const release = (reason: string): Effect.Effect<void> =>
+  const release = (reason: string, options?: ReleaseOptions): Effect.Effect<void> =>
     Effect.uninterruptible(Effect.suspend(() => {
       if (saver.failure !== undefined) return Effect.void
       return Effect.ignore(saver.flush(hub.storeMillis)).pipe(
         Effect.andThen(Effect.sync(() => saver.end(saver.lost()))),
-        Effect.andThen(Effect.ignore(hub.store.release(lease, reason)))
+        Effect.andThen(Effect.ignore(hub.store.release(lease, reason, options)))
       )
     }))
 
@@ -230,13 +230,13 @@ const attach = Effect.fnUntraced(function*<M>(
     runId,
     lease,
     resumed: resumed ? stateOf(state) : undefined,
-    save: (update) =>
+    save: (update, { deferred = false } = {}) =>
       Effect.andThen(
         ended,
         inOrder.withPermit(
           Effect.flatMap(
             Effect.suspend(() => advance(history, packing, saver.newest, update)),
-            (next) => Effect.andThen(ended, Effect.sync(() => saver.offer(next)))
+            (next) => Effect.andThen(ended, Effect.sync(() => saver.offer(next, deferred)))
           )
         )
       ),

@@ -74,10 +74,11 @@ export class Saver<M> {
     return this.ended
   }
 
-  offer(progress: Progress<M>): void {
+  /** Takes over the newest state. A deferred one goes with the next write. */
+  offer(progress: Progress<M>, deferred: boolean): void {
     this.newest = progress
     this.version++
-    this.kick()
+    if (!deferred) this.kick()
   }
 
   /** Waits until the state of now is stored. Gives up after three failures of the store, or after so many milliseconds. */
