@@ -1,7 +1,8 @@
-import { Heartbeat, HeartbeatEngine, RunStore, Step } from "@everbeat/core"
+import { Heartbeat, HeartbeatEngine, RunStore, Step, Workspace } from "@everbeat/core"
 import * as CoreStep from "@everbeat/core/Step"
 import { AgentAuth, HeartbeatHandler } from "@everbeat/http"
 import { MemoryStore } from "@everbeat/store-memory"
+import { GitWorkspace } from "@everbeat/workspace-git"
 import { Effect, Layer, Schema } from "effect"
 
 class Unowned extends Schema.TaggedError<Unowned>()("Unowned", { count: Schema.Int }) {}
@@ -37,6 +38,13 @@ if (report.status !== "warning" || unowned[0] !== 2) wrong.push("the report")
 if (report.touchedIssueUrls[0] !== "https://example.com/issues/1") wrong.push("the touched issues")
 if (replayed.origin !== "replayed" || replayed.runId !== report.runId) wrong.push("the replay")
 if (run.status !== "warning") wrong.push("the record")
+
+// A workspace starts git, and says in its types what can go wrong.
+const snapshots = Effect.flatMap(Workspace.Workspace, (workspace) => workspace.list()).pipe(
+  Effect.catchTag("NotARepository", () => Effect.succeed([])),
+  Effect.provide(GitWorkspace.layerWith({ cwd: "/" }))
+)
+if ((await Effect.runPromise(snapshots)).length !== 0) wrong.push("the snapshots")
 
 const handler = HeartbeatHandler.make({
   heartbeats: { triage: dispatch },

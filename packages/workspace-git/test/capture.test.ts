@@ -139,6 +139,30 @@ describe("a snapshot captures", () => {
       assert.notStrictEqual(next.tree, snapshot.tree)
     }))
 
+  it.live("4: ignored files that were added by force, or committed, after the first snapshot", () =>
+    Effect.gen(function*() {
+      const root = yield* repository()
+      write(root, ".gitignore", "*.log\n")
+      commit(root)
+      const ws = yield* workspace({ cwd: root })
+      const runId = newRun()
+      write(root, "new", "x")
+      const first = yield* snapshotOf(ws, { cwd: root, runId })
+      for (const name of ["forced.log", "committed.log", "noise.log"]) write(root, name, name)
+      git(root, "add", "-f", "committed.log")
+      git(root, "commit", "-q", "-m", "by the agent")
+      git(root, "add", "-f", "forced.log")
+      const second = yield* snapshotOf(ws, { cwd: root, runId, previous: first })
+      assert.deepStrictEqual(sorted(second), ["A forced.log", "A new"])
+      assert.include(git(root, "ls-tree", "--name-only", second.commit), "committed.log")
+      write(root, "committed.log", "changed")
+      const third = yield* snapshotOf(yield* workspace({ cwd: root }), { cwd: root, runId, previous: second })
+      assert.deepStrictEqual(sorted(third), ["M committed.log", "A forced.log", "A new"])
+      rmSync(join(root, "noise.log"))
+      const restored = yield* ws.restore({ snapshot: third, target: `${root}-restored` })
+      assert.deepStrictEqual(treeOf(restored.path), treeOf(root))
+    }))
+
   it.live("5: the files, whatever is staged of them", () =>
     Effect.gen(function*() {
       const root = yield* repository()

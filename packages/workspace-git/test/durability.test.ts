@@ -161,7 +161,10 @@ describe("durability inline", () => {
         assert(error._tag === "BundleUnusable")
         assert.deepStrictEqual(error.missing, [])
       }
-      const stranger = yield* repository()
+      const stranger = `${original}-stranger`
+      git(original, "init", "-q", "-b", "main", stranger)
+      write(stranger, "unrelated", "x")
+      commit(stranger)
       const error = yield* Effect.flip((yield* workspace({ cwd: stranger })).restore(taken))
       assert(error._tag === "BundleUnusable")
       assert.deepStrictEqual(error.missing, [git(original, "rev-parse", "origin/main")])

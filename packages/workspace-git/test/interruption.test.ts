@@ -49,7 +49,7 @@ describe("a snapshot that is cut short", () => {
         const runId = newRun()
         const binary = stuckGit(root, "update-index", stubborn)
         const error = yield* Effect.flip(
-          take(yield* workspace({ cwd: root, binary }), { cwd: root, runId, deadline: "700 millis" })
+          take(yield* workspace({ cwd: root, binary }), { cwd: root, runId, deadline: "3 seconds" })
         )
         assert.strictEqual(error._tag, "SnapshotTimeout")
         assert.deepStrictEqual(processesOf(binary), [])
@@ -175,7 +175,7 @@ describe("a snapshot that is cut short", () => {
       const binary = stuckGit(root, "status")
       const ws = yield* workspace({ cwd: root, binary })
       const snapshot = (reason: "interval" | "timeout") =>
-        Effect.result(ws.snapshot({ cwd: root, runId, reason, deadline: "600 millis" }))
+        Effect.result(ws.snapshot({ cwd: root, runId, reason, deadline: "2 seconds" }))
       const tags: Array<string> = []
       for (const reason of ["interval", "interval", "timeout"] as const) {
         const result = yield* snapshot(reason)
@@ -218,13 +218,25 @@ describe("a snapshot that is cut short", () => {
     Effect.gen(function*() {
       const root = yield* repository()
       write(root, "new", "x")
-      const ws = yield* workspace({ cwd: root })
-      const fibers = yield* Effect.forEach(
-        ["timeout", "interval", "shutdown"] as const,
-        (reason) => Effect.forkChild(ws.snapshot({ cwd: root, runId: newRun(), reason }))
+      const gate = `${root}-gate`
+      write(
+        gate,
+        "git",
+        `#!/bin/sh\n: > '${gate}/reached'\nwhile [ ! -e '${gate}/open' ]; do sleep 0.02; done\nexec git "$@"\n`
       )
-      const tags = yield* Effect.forEach(fibers, (fiber) => Effect.map(Fiber.join(fiber), ({ _tag }) => _tag))
-      assert.deepStrictEqual(tags, ["Taken", "Skipped", "Taken"])
+      chmodSync(join(gate, "git"), 0o755)
+      const ws = yield* workspace({ cwd: root }, {
+        binaryFor: (name) => name === "write-tree" ? join(gate, "git") : undefined
+      })
+      const fork = (reason: "timeout" | "shutdown") =>
+        Effect.forkChild(ws.snapshot({ cwd: root, runId: newRun(), reason, deadline: "20 seconds" }))
+      const first = yield* fork("timeout")
+      yield* until(() => existsSync(join(gate, "reached")))
+      const periodic = yield* ws.snapshot({ cwd: root, runId: newRun(), reason: "interval" })
+      assert.deepStrictEqual(periodic, { _tag: "Skipped", why: "busy" })
+      const final = yield* fork("shutdown")
+      write(gate, "open", "")
+      assert.deepStrictEqual([(yield* Fiber.join(first))._tag, (yield* Fiber.join(final))._tag], ["Taken", "Taken"])
     }))
 
   it.live("can be interrupted", () =>

@@ -176,6 +176,11 @@ describe("the user's repository", () => {
         const restored = yield* ws.restore({ snapshot: { ...snapshot, branch } })
         assert.isNull(restored.branch, branch)
       }
+      for (const subfolder of ["../..", "/etc", "src/../../x"]) {
+        const tampered = { ...snapshot, worktree: { ...snapshot.worktree, subfolder } }
+        const { cwd, path } = yield* ws.restore({ snapshot: tampered })
+        assert.isTrue(`${cwd}/`.startsWith(`${path}/`), cwd)
+      }
       assert.strictEqual(git(root, "rev-parse", "main"), head)
     }))
 })

@@ -1,8 +1,8 @@
 import type { ChangedPath, SkippedPath } from "@everbeat/core/WorkspaceSnapshot"
-import { lstatSync } from "node:fs"
-import { display, encodePath } from "./bytes.ts"
+import { display } from "./bytes.ts"
 import type { Limits, Resolved } from "./deps.ts"
-import type { Entry, Scan } from "./scan.ts"
+import { sizeOf } from "./files.ts"
+import { type Entry, type Scan, untracked } from "./scan.ts"
 
 /** What of a scan goes into the snapshot. Paths are bytes. */
 export interface Plan {
@@ -28,12 +28,6 @@ const countBy = (candidates: ReadonlyArray<Candidate>, keyOf: (path: string) => 
   const counts = new Map<string, number>()
   for (const { path } of candidates) counts.set(keyOf(path), (counts.get(keyOf(path)) ?? 0) + 1)
   return counts
-}
-
-/** The size of what is at a path, `undefined` when nothing is, or no file and no link. */
-const sizeOf = (top: Buffer, path: string): number | undefined => {
-  const stat = lstatSync(Buffer.concat([top, encodePath(path)]), { throwIfNoEntry: false })
-  return stat === undefined || stat.isDirectory() ? undefined : stat.size
 }
 
 class Skips {
@@ -68,9 +62,30 @@ const cap = (candidates: ReadonlyArray<Candidate>, already: number, limits: Limi
   return taken
 }
 
+/**
+ * A file that HEAD has and the private index has not is shown as deleted, and
+ * as untracked when it is there. An ignored one is shown as deleted only: the
+ * agent has committed it by force.
+ */
+const withReturned = (top: string, entries: ReadonlyArray<Entry>): ReadonlyArray<Entry> => {
+  const there = new Set(entries.flatMap(({ path, untracked }) => untracked ? [path] : []))
+  return entries.map((entry) =>
+    entry.gone && !there.has(entry.path) && sizeOf(top, entry.path) !== undefined
+      ? { ...entry, status: "M", deleted: false, stale: true }
+      : entry
+  )
+}
+
 /** Decides what of a scan is kept. Reads the sizes of changed files, and no file. */
-export const make = (top: string, { entries }: Scan, { isSecret, limits }: Resolved): Plan => {
-  const root = Buffer.from(`${top}/`)
+export const make = (
+  top: string,
+  scan: Scan,
+  forced: ReadonlyArray<string>,
+  { isSecret, limits }: Resolved
+): Plan => {
+  const scanned = new Set(scan.entries.map(({ path }) => path))
+  const added = forced.filter((path) => !scanned.has(path)).map(untracked)
+  const entries = [...withReturned(top, scan.entries), ...added]
   const skips = new Skips()
   const update: Array<string> = []
   const forget: Array<string> = []
@@ -96,7 +111,7 @@ export const make = (top: string, { entries }: Scan, { isSecret, limits }: Resol
       update.push(path)
       return
     }
-    const bytes = sizeOf(root, path)
+    const bytes = sizeOf(top, path)
     const max = entry.isNew ? limits.maxNewFileBytes : limits.maxFileBytes
     if (bytes !== undefined && bytes > max) {
       // A version that was small enough stays in the snapshot.

@@ -166,13 +166,19 @@ const fresh = Effect.fnUntraced(function*(
   return { top, on, submodules }
 })
 
+/** A folder below the top. What a checkpoint says leads nowhere else. */
+const inside = ({ path }: Deps, top: string, subfolder: string): string => {
+  const folder = path.join(top, subfolder)
+  return folder.startsWith(top + path.sep) ? folder : top
+}
+
 /** Restores snapshots. */
 export const make = (deps: Deps): Workspace["Service"]["restore"] => {
   const snapshotOf = Snapshot.make(deps)
 
   const restoredAt = (snapshot: WorkspaceSnapshot, top: string) => ({
     path: top,
-    cwd: deps.path.join(top, snapshot.worktree.subfolder),
+    cwd: inside(deps, top, snapshot.worktree.subfolder),
     base: snapshot.base,
     complete: snapshot.skippedCount === 0
   })

@@ -19,6 +19,8 @@ export interface Entry {
   /** A submodule that has commits or files of its own. */
   readonly dirtySubmodule: boolean
   readonly deleted: boolean
+  /** HEAD has it, the private index has not. */
+  readonly gone: boolean
 }
 
 /** What `git status` tells, in one process. */
@@ -50,11 +52,13 @@ const tracked = (line: string): Entry => {
     stale: unmerged || (xy[1] !== "." && moved),
     submodule,
     dirtySubmodule,
-    deleted: worktree === "000000"
+    deleted: worktree === "000000",
+    gone: xy === "D." && !submodule
   }
 }
 
-const untracked = (path: string): Entry => ({
+/** A file that the private index does not know. */
+export const untracked = (path: string): Entry => ({
   path,
   status: "A",
   untracked: true,
@@ -62,7 +66,8 @@ const untracked = (path: string): Entry => ({
   stale: true,
   submodule: false,
   dirtySubmodule: false,
-  deleted: false
+  deleted: false,
+  gone: false
 })
 
 const parse = (out: string): Scan => {

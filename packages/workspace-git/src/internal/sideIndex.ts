@@ -2,18 +2,16 @@ import { GitFailed, type WorkspaceError } from "@everbeat/core/WorkspaceError"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { PlatformError } from "effect/PlatformError"
-import { lstatSync } from "node:fs"
-import { encodePath, pathList, split } from "./bytes.ts"
+import { pathList, split } from "./bytes.ts"
 import type { Deps } from "./deps.ts"
+import { sizeOf } from "./files.ts"
 import type { Repository } from "./repository.ts"
+import type { SideState } from "./state.ts"
 
 /** The private index of a run in a worktree. */
 export const fileOf = ({ path }: Deps, { side }: Repository, key: string): string => path.join(side, `${key}.index`)
 
 const asGitFailed = (error: PlatformError) => new GitFailed({ command: "index", exitCode: -1, stderr: error.message })
-
-const existsIn = (top: string, path: string): boolean =>
-  lstatSync(Buffer.concat([Buffer.from(`${top}/`), encodePath(path)]), { throwIfNoEntry: false }) !== undefined
 
 /** Flags that hide edits from git: they are the user's wish for the user's index, not for what is kept. */
 const showHidden = Effect.fnUntraced(function*({ git }: Deps, { top }: Repository, index: string) {
@@ -31,7 +29,7 @@ const showHidden = Effect.fnUntraced(function*({ git }: Deps, { top }: Repositor
   const sparse = yield* git(["config", "--type=bool", "--default=false", "core.sparseCheckout"], { cwd: top })
   // In a sparse checkout git itself clears the flag of files that are there.
   if (sparse.out.trim() === "true") return
-  const present = skipped.filter((path) => existsIn(top, path))
+  const present = skipped.filter((path) => sizeOf(top, path) !== undefined)
   if (present.length === 0) return
   yield* git(["update-index", "--no-skip-worktree", "-z", "--stdin"], { cwd: top, index, input: pathList(present) })
 })
@@ -57,15 +55,49 @@ const seed = Effect.fnUntraced(function*(deps: Deps, repository: Repository, fil
   yield* fs.rename(fresh, file)
 })
 
+const stampOf = Effect.fnUntraced(function*({ fs }: Deps, file: string) {
+  const info = yield* Effect.option(fs.stat(file))
+  return Option.match(info, {
+    onNone: () => "none",
+    onSome: ({ ino, mtime, size }) => [Option.getOrUndefined(mtime)?.getTime(), size, Option.getOrUndefined(ino)].join()
+  })
+})
+
+/**
+ * Ignored files that were added by force after the private index was made: no
+ * scan shows them. Costs nothing while the user's index stays as it is.
+ */
+export const forced = Effect.fnUntraced(function*(
+  deps: Deps,
+  repository: Repository,
+  file: string,
+  side: SideState
+): Effect.fn.Return<ReadonlyArray<string>, WorkspaceError> {
+  const stamp = yield* stampOf(deps, repository.index)
+  if (side.userIndex === stamp) return []
+  const ignored = (index: string) =>
+    Effect.map(
+      deps.git(["ls-files", "-z", "--cached", "--ignored", "--exclude-standard"], { cwd: repository.top, index }),
+      ({ out }) => split(out)
+    )
+  const theirs = stamp === "none" ? [] : yield* ignored(repository.index)
+  const ours = new Set(theirs.length === 0 ? [] : yield* ignored(file))
+  side.userIndex = stamp
+  return theirs.filter((path) => !ours.has(path))
+})
+
 /** Makes the private index from the user's, unless it is there. */
 export const ensure = Effect.fnUntraced(function*(
   deps: Deps,
   repository: Repository,
-  file: string
+  file: string,
+  side: SideState
 ): Effect.fn.Return<void, WorkspaceError> {
   const there = yield* Effect.orElseSucceed(deps.fs.exists(file), () => false)
   if (there) return
+  const stamp = yield* stampOf(deps, repository.index)
   yield* Effect.catchTag(seed(deps, repository, file), "PlatformError", (error) => Effect.fail(asGitFailed(error)))
+  side.userIndex = stamp
 })
 
 /** Removes the private index with all that a killed command may have left of it. */

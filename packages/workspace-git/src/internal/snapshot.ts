@@ -79,9 +79,11 @@ const take = Effect.fnUntraced(function*(
   const { reason, runId } = input
   const previous = usable(input.previous)
   const side = deps.state.side(repository, keyOf(runId))
+  const covered = [...side.named]
   const staged = yield* stage(deps, repository, { runId, paths })
   if (paths === undefined) {
-    side.named.clear()
+    // Not what was named meanwhile: the scan may have passed it already.
+    for (const path of covered) side.named.delete(path)
     side.partial = 0
   } else side.partial++
   if (previous !== undefined && isUnchanged(deps, input, previous, staged)) {
@@ -219,8 +221,11 @@ export const make = (deps: Deps): Workspace["Service"]["snapshot"] =>
     const millis = Duration.toMillis(input.deadline ?? (final ? "10 seconds" : "5 seconds"))
     const repository = yield* within(open(deps, input.cwd), millis, "opening the repository")
     const worktree = deps.state.worktree(repository)
-    const { named } = deps.state.side(repository, keyOf(input.runId))
-    for (const path of relativePaths(deps, repository, input.paths ?? [])) named.add(path)
+    const side = deps.state.side(repository, keyOf(input.runId))
+    const named = relativePaths(deps, repository, input.paths ?? [])
+    for (const path of named) side.named.add(path)
+    // A path that cannot be placed (through a link, for example) may be one in here: only a full scan finds it.
+    if (named.length < (input.paths ?? []).length) side.partial = fullScanEvery
     const work = final
       ? takeFinal(deps, repository, input, millis)
       : takePeriodic(deps, repository, input, millis, worktree)

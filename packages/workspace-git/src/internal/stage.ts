@@ -76,9 +76,10 @@ const attempt = Effect.fnUntraced(function*(
   const { top } = repository
   const side = deps.state.side(repository, key)
   const index = SideIndex.fileOf(deps, repository, key)
-  yield* SideIndex.ensure(deps, repository, index)
+  yield* SideIndex.ensure(deps, repository, index, side)
   const scanned = yield* scan(deps, repository, index, options.paths)
-  const plan = Plan.make(top, scanned, deps.options)
+  const forced = yield* SideIndex.forced(deps, repository, index, side)
+  const plan = Plan.make(top, scanned, forced, deps.options)
   const base = {
     head: scanned.head,
     branch: scanned.branch,

@@ -14,6 +14,8 @@ export interface WorktreeState {
 export interface SideState {
   /** The tree that the index holds, when it is that of the newest snapshot and nothing was added since. */
   tree: string | undefined
+  /** What tells that the user's index is still the one that was looked at for files added by force. */
+  userIndex: string | undefined
   /** Paths that the agent named since the last full scan. */
   readonly named: Set<string>
   partial: number
@@ -64,7 +66,7 @@ export class State {
     return getOrMake(
       this.#sides,
       `${repository.top}\0${key}`,
-      () => ({ tree: undefined, named: new Set<string>(), partial: 0 })
+      () => ({ tree: undefined, userIndex: undefined, named: new Set<string>(), partial: 0 })
     )
   }
 
