@@ -57,7 +57,7 @@ export const run = (
       Tools.layer,
       GitWorkspace.layerPlatform({ cwd: repository })
     )
-    const host = Recovery.layer<readonly [Agents], never>({
+    const host = Recovery.layer({
       agents: [agent],
       pollInterval: "100 millis",
       maxPollInterval: "100 millis"

@@ -36,7 +36,7 @@ const isPruned = Effect.flatMap(
 export const timeout = Effect.gen(function*() {
   Screen.scene("1. The model does not answer: a timeout in the middle")
   const stage = yield* Stage.make("timeout")
-  const process = yield* stage.start({ CODER_STALL_AT: "7", CODER_TIMEOUT: "3 seconds" })
+  const process = yield* stage.start({ CODER_STALL_AT: "7", CODER_TIMEOUT: "4 seconds" })
   const runId = yield* stage.begun
   yield* stage.until("the attempt was stopped", (line) => line.event === "stopped" ? line : undefined)
   const kept = yield* showCheckpoint(runId)

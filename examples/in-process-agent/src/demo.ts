@@ -105,11 +105,8 @@ NodeRuntime.runMain(
         process.exitCode = Measure.isAsPromised(verdict) ? 0 : 1
       })
     ),
-    Effect.tapCause((cause) =>
-      Effect.sync(() =>
-        Screen.print(Cause.hasInterruptsOnly(cause) ? "Stopped." : `Cannot play the demo: ${reason(cause)}`)
-      )
-    ),
+    Effect.tapCause((cause) => Effect.sync(() => Screen.print(`Cannot play the demo: ${reason(cause)}`))),
+    Effect.onInterrupt(() => Effect.sync(() => Screen.print("Stopped."))),
     Effect.provide(Layer.merge(NodeServices.layer, Logger.layer([])))
   ),
   { disableErrorReporting: true }

@@ -35,7 +35,7 @@ const world = (lines: Array<Line>, tests?: Effect.Effect<string, ToolFailed>) =>
 /** A process: its supervisor, its recovery, and its model, which may stall. */
 const process = Effect.fnUntraced(function*(stallAt?: number) {
   const scope = yield* Scope.make()
-  const layer = Recovery.layer<readonly [typeof coder], never>({ agents: [coder] }).pipe(
+  const layer = Recovery.layer({ agents: [coder] }).pipe(
     Layer.provideMerge(Layer.merge(AgentSupervisor.layer, Model.layerScripted({ stallAt })))
   )
   const context = yield* Layer.buildWithScope(Layer.fresh(layer), scope)
