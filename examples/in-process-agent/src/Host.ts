@@ -47,7 +47,7 @@ const serve = Effect.fnUntraced(function*(agent: Agents, [command = "", subject 
 export const run = (
   define: (settings: { readonly name: string; readonly timeout: Coder.Settings["timeout"] }) => Agents,
   args: ReadonlyArray<string>
-) =>
+): Effect.Effect<void, unknown> =>
   Effect.gen(function*() {
     const { journal, name, repository, stallAt, store, timeout } = yield* settings
     const agent = define({ name, timeout })

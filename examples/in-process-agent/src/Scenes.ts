@@ -1,6 +1,6 @@
 /** The three scenes of the demo. Each says what it measured. */
 import { CheckpointStore, type RunId } from "@everbeat/core"
-import { Effect } from "effect"
+import { Effect, type Scope } from "effect"
 import * as Measure from "./Measure.ts"
 import * as Screen from "./Screen.ts"
 import * as Stage from "./Stage.ts"
@@ -14,6 +14,11 @@ export interface Outcome {
   readonly repeated: number
   readonly claims: number
 }
+
+/** Plays a run on a stage of the given name. */
+export type Scene = (
+  title: string
+) => Effect.Effect<Outcome, unknown, Stage.Services | CheckpointStore.CheckpointStore | Scope.Scope>
 
 /** Shows what the store and the repository hold of a run that was interrupted. */
 const showCheckpoint = Effect.fnUntraced(function*(runId: RunId.RunId) {
@@ -33,9 +38,9 @@ const isPruned = Effect.flatMap(
 )
 
 /** The model stops answering, and the attempt runs into its limit. */
-export const timeout = Effect.gen(function*() {
+export const timeout: Scene = Effect.fn("Scenes.timeout")(function*(title) {
   Screen.scene("1. The model does not answer: a timeout in the middle")
-  const stage = yield* Stage.make("timeout")
+  const stage = yield* Stage.make(title)
   const process = yield* stage.start({ CODER_STALL_AT: "7", CODER_TIMEOUT: "4 seconds" })
   const runId = yield* stage.begun
   yield* stage.until("the attempt was stopped", (line) => line.event === "stopped" ? line : undefined)
@@ -58,13 +63,13 @@ export const timeout = Effect.gen(function*() {
     pruned: kept.isVisible && pruned,
     repeated: Measure.repeated(lines),
     claims: Measure.claims(lines)
-  } satisfies Outcome
+  }
 })
 
 /** The process is killed in the middle of an iteration; another one is started. */
-export const kill = Effect.gen(function*() {
+export const kill: Scene = Effect.fn("Scenes.kill")(function*(title) {
   Screen.scene("2. kill -9: a second process recovers the run")
-  const stage = yield* Stage.make("kill")
+  const stage = yield* Stage.make(title)
   const victim = yield* stage.start()
   const runId = yield* stage.begun
   yield* stage.until(
@@ -87,13 +92,13 @@ export const kill = Effect.gen(function*() {
   const repeated = Measure.repeated(lines)
   Screen.verdict("another process went on from the checkpoint and finished the work", resumed)
   Screen.verdict(`iterations with an acknowledged save that were repeated: ${repeated}`, repeated === 0)
-  return { resumed, pruned: kept.isVisible && pruned, repeated, claims: Measure.claims(lines) } satisfies Outcome
+  return { resumed, pruned: kept.isVisible && pruned, repeated, claims: Measure.claims(lines) }
 })
 
 /** The process is killed while two others look for interrupted runs. */
-export const race = Effect.gen(function*() {
+export const race: Scene = Effect.fn("Scenes.race")(function*(title) {
   Screen.scene("3. Two processes race for the run of a third one that is killed")
-  const stage = yield* Stage.make("race")
+  const stage = yield* Stage.make(title)
   const victim = yield* stage.start({ CODER_STALL_AT: "6" })
   const runId = yield* stage.begun
   const racers = yield* Effect.all([stage.recover(runId), stage.recover(runId)])
@@ -111,5 +116,5 @@ export const race = Effect.gen(function*() {
   const claims = Measure.claims(lines)
   const resumed = isKilled && Measure.isContinued(lines) && isComplete
   Screen.verdict(`processes that continued the run: ${claims}`, claims === 1 && resumed)
-  return { resumed, pruned: kept.isVisible && pruned, repeated: Measure.repeated(lines), claims } satisfies Outcome
+  return { resumed, pruned: kept.isVisible && pruned, repeated: Measure.repeated(lines), claims }
 })

@@ -1,7 +1,8 @@
 /** Where one run is played: its journal, its checkout, and the processes that work on it. */
 import { AgentRun, RunId, RunStore } from "@everbeat/core"
-import { Context, Effect, type FileSystem, Path, Schema } from "effect"
+import { Context, Effect, type FileSystem, Path, Schema, type Scope } from "effect"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"
+import type { CommandFailed } from "./Git.ts"
 import * as Journal from "./Journal.ts"
 import * as Repository from "./Repository.ts"
 import * as Screen from "./Screen.ts"
@@ -31,17 +32,67 @@ export class DidNotHappen extends Schema.TaggedError<DidNotHappen>()("DidNotHapp
 const within = <A, E, R>(what: string, effect: Effect.Effect<A, E, R>) =>
   Effect.timeoutOrElse(effect, { duration: "60 seconds", orElse: () => Effect.fail(new DidNotHappen({ what })) })
 
-export const make = Effect.fnUntraced(function*(title: string) {
-  const { name, repository, root, store, worker } = yield* Props
-  const path = yield* Path.Path
+const journalOf = (title: string) =>
+  Effect.gen(function*() {
+    const { root } = yield* Props
+    const path = yield* Path.Path
+    return path.join(root, `${title}.jsonl`)
+  })
+
+/** What the processes of a stage have done. */
+export const linesOf = (title: string) => Effect.flatMap(journalOf(title), Journal.read)
+
+/** What a stage is made of. */
+export type Services =
+  | Props
+  | RunStore.RunStore
+  | ChildProcessSpawner.ChildProcessSpawner
+  | FileSystem.FileSystem
+  | Path.Path
+
+type Handle = ChildProcessSpawner.ChildProcessHandle
+type Spawned = Effect.Effect<Handle, never, Scope.Scope>
+
+/** A run that is played. Its processes end with the scope that they are started in. */
+export interface Stage {
+  /** Shows what the processes do, line by line, up to the first one that is looked for. */
+  readonly until: <A>(
+    what: string,
+    find: (line: Journal.Line) => A | undefined
+  ) => Effect.Effect<A, DidNotHappen>
+  readonly lines: Effect.Effect<ReadonlyArray<Journal.Line>>
+  /** A process that starts the run. */
+  readonly start: (env?: Record<string, string>) => Spawned
+  /** A process that continues the run as soon as it is interrupted. */
+  readonly recover: (runId: RunId.RunId) => Spawned
+  /** The id of the run, once it has begun. */
+  readonly begun: Effect.Effect<RunId.RunId, DidNotHappen>
+  /** `kill -9`. Answers whether the process is gone. */
+  readonly kill: (handle: Handle) => Effect.Effect<boolean>
+  /** Waits until the run is over and the processes have ended, and looks at what they made. */
+  readonly finished: (
+    runId: RunId.RunId,
+    ...processes: ReadonlyArray<Handle>
+  ) => Effect.Effect<Finished, unknown>
+}
+
+interface Finished {
+  /** The record of the run, if it has one. */
+  readonly run: AgentRun.AgentRun | undefined
+  /** The run succeeded, and each step of the script was carried out once. */
+  readonly isComplete: boolean
+}
+
+/** Makes a stage with a checkout of its own. */
+export const make = Effect.fnUntraced(function*(title: string): Effect.fn.Return<Stage, CommandFailed, Services> {
+  const { name, repository, store, worker } = yield* Props
   const runs = yield* RunStore.RunStore
   const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
   const folder = yield* repository.checkout(title)
-  const journal = path.join(root, `${title}.jsonl`)
+  const journal = yield* journalOf(title)
   const read = Effect.provideContext(Journal.read(journal), yield* Effect.context<FileSystem.FileSystem>())
   let position = 0
 
-  /** Shows what the processes do, line by line, up to the first one that is looked for. */
   const until = <A>(what: string, find: (line: Journal.Line) => A | undefined): Effect.Effect<A, DidNotHappen> =>
     Effect.gen(function*() {
       while (true) {
@@ -58,7 +109,7 @@ export const make = Effect.fnUntraced(function*(title: string) {
     }).pipe((found) => within(what, found))
 
   const spawn = (args: ReadonlyArray<string>, env: Record<string, string> = {}) =>
-    spawner.spawn(ChildProcess.make(process.execPath, ["--conditions=@everbeat/source", worker, ...args], {
+    Effect.orDie(spawner.spawn(ChildProcess.make(process.execPath, ["--conditions=@everbeat/source", worker, ...args], {
       extendEnv: true,
       env: {
         ...env,
@@ -72,29 +123,21 @@ export const make = Effect.fnUntraced(function*(title: string) {
       stdout: "ignore",
       stderr: "inherit",
       forceKillAfter: "3 seconds"
-    }))
+    })))
 
   return {
     until,
     lines: read,
-    /** A process that starts the run. */
-    start: (env?: Record<string, string>) => spawn(["start", folder], env),
-    /** A process that continues the run as soon as it is interrupted. */
-    recover: (runId: RunId.RunId) => spawn(["recover", runId]),
-    /** The id of the run, once it has begun. */
+    start: (env) => spawn(["start", folder], env),
+    recover: (runId) => spawn(["recover", runId]),
     begun: until("the run began", (line) => line.event === "attempt" ? RunId.RunId.make(line.runId) : undefined),
-    /** `kill -9`, and nothing that it leaves behind. */
-    kill: (handle: ChildProcessSpawner.ChildProcessHandle) =>
-      Effect.gen(function*() {
+    kill: (handle) =>
+      Effect.orDie(Effect.gen(function*() {
         yield* handle.kill({ killSignal: "SIGKILL" })
         Screen.print(`   kill -9 ${handle.pid}`)
         return !(yield* handle.isRunning)
-      }),
-    /** Waits until the run is over and the processes have ended, and looks at what they made. */
-    finished: Effect.fnUntraced(function*(
-      runId: RunId.RunId,
-      ...processes: ReadonlyArray<ChildProcessSpawner.ChildProcessHandle>
-    ) {
+      })),
+    finished: Effect.fnUntraced(function*(runId, ...processes) {
       for (const { pid } of processes) {
         yield* until("the run has ended", (line) => line.event === "ended" ? pid : undefined)
       }

@@ -15,8 +15,6 @@ import * as Screen from "./Screen.ts"
 import * as Stage from "./Stage.ts"
 import * as Store from "./Store.ts"
 
-const failed: Scenes.Outcome = { resumed: false, pruned: false, repeated: 0, claims: 0 }
-
 /** The store of the environment, or a private server that is gone with the scope. */
 const address = Effect.flatMap(
   Store.address,
@@ -48,13 +46,18 @@ const forget = (agentName: AgentName.AgentName) =>
     yield* (yield* RunStore.RunStore).erase({ agentName })
   }))
 
-/** A scene that cannot be played says why, and the demo goes on. */
-const play = <E, R>(scene: Effect.Effect<Scenes.Outcome, E, R>) =>
-  Effect.scoped(scene).pipe(
+/** A scene that cannot be played to its end says why. What its processes did is measured all the same. */
+const play = (scene: Scenes.Scene, title: string) =>
+  Effect.scoped(scene(title)).pipe(
     Effect.catchCause((cause) =>
-      Cause.hasInterrupts(cause) ? Effect.failCause(cause) : Effect.sync(() => {
+      Cause.hasInterrupts(cause) ? Effect.failCause(cause) : Effect.map(Stage.linesOf(title), (lines) => {
         Screen.verdict(reason(cause), false)
-        return failed
+        return {
+          resumed: false,
+          pruned: false,
+          repeated: Measure.repeated(lines),
+          claims: Measure.claims(lines)
+        } satisfies Scenes.Outcome
       })
     )
   )
@@ -76,9 +79,9 @@ const demo = Effect.gen(function*() {
   Screen.print(`A coding agent with a scripted model works in ${repository.folder}, each run on a branch of its own.`)
 
   const [timeout, kill, race] = yield* Effect.all([
-    play(Scenes.timeout),
-    play(Scenes.kill),
-    play(Scenes.race)
+    play(Scenes.timeout, "timeout"),
+    play(Scenes.kill, "kill"),
+    play(Scenes.race, "race")
   ]).pipe(
     Effect.ensuring(forget(props.name)),
     Effect.provide([Layer.succeed(Stage.Props, props), Store.layer(Redacted.make(store))])
