@@ -163,6 +163,19 @@ describe("the runs that a run starts", () => {
       assert.deepStrictEqual(found?.attempts.map(({ reason }) => reason), ["parent", undefined])
     }).pipe(Effect.provide(layer)))
 
+  it.effect("are not begun while the process shuts down, which is no failure of the run", () =>
+    Effect.gen(function*() {
+      const process = yield* newProcess()
+      const parent = Agent.make("parent", {
+        message: Schema.String,
+        run: (ctx) => Effect.andThen(Effect.sleep("5 seconds"), ctx.start(child, { key: "c" }))
+      })
+      const { record, runId } = yield* process.run(Agent.start(parent))
+      yield* passing(process.supervisor.drain("10 seconds"))
+      assert.deepInclude(yield* Effect.flip(record), { _tag: "RunInterrupted", reason: "shutdown" })
+      assert.strictEqual((yield* stored(runId)).status, "interrupted")
+    }).pipe(Effect.provide(MemoryStore.layer)))
+
   it.effect("are waited for when the process of both was lost and the child's lease ends later", () =>
     Effect.gen(function*() {
       const [a, b] = [yield* newProcess(), yield* newProcess()]

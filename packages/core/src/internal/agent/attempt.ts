@@ -183,6 +183,8 @@ class Attempt<M, A, E, R> {
       if ((told instanceof LeaseLost || told instanceof Gone) && told.runId === this.task.meta.runId) {
         return Effect.as(this.endChildren("parent"), lost)
       }
+      // It wanted to start another run while this process shuts down.
+      if (told instanceof EngineStopped) return this.released("shutdown", "shutdown")
       if (told instanceof StoreError && this.task.definition.onStoreFailure === "stop") return this.storeFailed(told)
       return this.task.definition.resumeOn(error.value)
         ? this.again(warningOf(error.value)._tag, "interrupt")

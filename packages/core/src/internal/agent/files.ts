@@ -30,6 +30,8 @@ export class Files {
   cwd: string | undefined
   private newest: WorkspaceSnapshot.WorkspaceSnapshot | undefined
   private running: Fiber.Fiber<unknown> | undefined
+  /** Why another one is due when this one has ended. */
+  private next: Reason | undefined
   private snapshotAt: number
   private mutationAt = -Infinity
   private warned = false
@@ -102,6 +104,12 @@ export class Files {
 
   readonly onPhase: Effect.Effect<void> = Effect.suspend(() => this.inBackground("phase"))
 
+  /** Waits: a phase that is recorded as completed is not run again, so its files must be there. */
+  readonly onPhaseEnd: Effect.Effect<void> = Effect.suspend(() => {
+    const under = this.running === undefined ? Effect.void : Effect.asVoid(Fiber.await(this.running))
+    return Effect.andThen(under, Effect.asVoid(this.leniently(this.take("phase"))))
+  })
+
   /** Forgets what was kept: the run succeeded. What a failure leaves is found by the next sweep. */
   prune(): Effect.Effect<void> {
     const { runId, workspace } = this.setup
@@ -111,14 +119,21 @@ export class Files {
     )
   }
 
-  /** The agent does not wait for a periodic snapshot; while one is taken no other one starts. */
+  /** The agent does not wait for a periodic snapshot. What changes while one is taken is in the next one. */
   private inBackground(reason: Reason): Effect.Effect<void> {
     return Effect.withFiber((parent) => {
-      if (this.running !== undefined || this.closed) return Effect.void
+      if (this.closed) return Effect.void
+      if (this.running !== undefined) {
+        this.next = reason
+        return Effect.void
+      }
       const fiber = Effect.runForkWith(parent.context)(this.leniently(this.take(reason)))
       this.running = fiber
       fiber.addObserver(() => {
         this.running = undefined
+        const { next } = this
+        this.next = undefined
+        if (next !== undefined) Effect.runForkWith(parent.context)(this.inBackground(next))
       })
       return Effect.void
     })

@@ -20,6 +20,7 @@ export interface Listener {
   readonly onIteration: (iteration: number) => Effect.Effect<void>
   readonly onMutation: Effect.Effect<void>
   readonly onPhase: Effect.Effect<void>
+  readonly onPhaseEnd: Effect.Effect<void>
 }
 
 /** A recorded result must not be worth more than the turn it belongs to. */
@@ -171,11 +172,12 @@ export class Progress<M> {
           Effect.suspend(() => {
             this.completedPhases = completedPhases
             this.phase = ""
-            return Effect.andThen(this.barrier, this.listener?.onPhase ?? Effect.void)
+            return this.barrier
           })
         )
       })
-      return Effect.andThen(this.save({ phase: name }), Effect.tap(effect, () => completed))
+      const ended = Effect.andThen(this.listener?.onPhaseEnd ?? Effect.void, completed)
+      return Effect.andThen(this.save({ phase: name }), Effect.tap(effect, () => ended))
     })
 
   private readonly tool = <A, E, R>(
