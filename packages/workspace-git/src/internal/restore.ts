@@ -61,7 +61,7 @@ const worktreeAt = Effect.fnUntraced(function*(deps: Deps, repository: Repositor
 })
 
 const stageAt = (deps: Deps, worktree: Repository, { runId }: WorkspaceSnapshot) =>
-  deps.state.worktree(worktree).semaphore.withPermits(1)(stage(deps, worktree, { runId }))
+  deps.state.worktree(worktree).semaphore.withPermits(1)(stage(deps, worktree, { runId, thorough: true }))
 
 /** Puts files on disk that a sparse checkout leaves out: the agent wrote them all the same. */
 const fillSparse = Effect.fnUntraced(function*(deps: Deps, top: string, { base, commit }: WorkspaceSnapshot) {

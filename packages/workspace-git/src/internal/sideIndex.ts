@@ -6,7 +6,7 @@ import { pathList, split } from "./bytes.ts"
 import type { Deps } from "./deps.ts"
 import { sizeOf } from "./files.ts"
 import type { Repository } from "./repository.ts"
-import type { SideState } from "./state.ts"
+import type { IndexStamp, SideState } from "./state.ts"
 
 /** The private index of a run in a worktree. */
 export const fileOf = ({ path }: Deps, { side }: Repository, key: string): string => path.join(side, `${key}.index`)
@@ -55,32 +55,39 @@ const seed = Effect.fnUntraced(function*(deps: Deps, repository: Repository, fil
   yield* fs.rename(fresh, file)
 })
 
-const stampOf = Effect.fnUntraced(function*({ fs }: Deps, file: string) {
+const stampOf = Effect.fnUntraced(function*({ fs }: Deps, file: string): Effect.fn.Return<IndexStamp> {
   const info = yield* Effect.option(fs.stat(file))
   return Option.match(info, {
-    onNone: () => "none",
-    onSome: ({ ino, mtime, size }) => [Option.getOrUndefined(mtime)?.getTime(), size, Option.getOrUndefined(ino)].join()
+    onNone: () => ({ size: 0n, written: "none" }),
+    onSome: ({ ino, mtime, size }) => ({
+      size,
+      written: [Option.getOrUndefined(mtime)?.getTime(), Option.getOrUndefined(ino)].join()
+    })
   })
 })
 
 /**
  * Ignored files that were added by force after the private index was made: no
- * scan shows them. Costs nothing while the user's index stays as it is.
+ * scan shows them. Costs nothing while the user's index stays as it is. Each
+ * `git status` of the user writes it anew, and a new entry makes it larger: only
+ * a thorough look is taken whenever it was written.
  */
 export const forced = Effect.fnUntraced(function*(
   deps: Deps,
   repository: Repository,
   file: string,
-  side: SideState
+  side: SideState,
+  thorough: boolean
 ): Effect.fn.Return<ReadonlyArray<string>, WorkspaceError> {
   const stamp = yield* stampOf(deps, repository.index)
-  if (side.userIndex === stamp) return []
+  const same = side.userIndex?.size === stamp.size
+  if (same && (!thorough || side.userIndex?.written === stamp.written)) return []
   const ignored = (index: string) =>
     Effect.map(
       deps.git(["ls-files", "-z", "--cached", "--ignored", "--exclude-standard"], { cwd: repository.top, index }),
       ({ out }) => split(out)
     )
-  const theirs = stamp === "none" ? [] : yield* ignored(repository.index)
+  const theirs = stamp.written === "none" ? [] : yield* ignored(repository.index)
   const ours = new Set(theirs.length === 0 ? [] : yield* ignored(file))
   side.userIndex = stamp
   return theirs.filter((path) => !ours.has(path))

@@ -80,7 +80,7 @@ const take = Effect.fnUntraced(function*(
   const previous = usable(input.previous)
   const side = deps.state.side(repository, keyOf(runId))
   const covered = [...side.named]
-  const staged = yield* stage(deps, repository, { runId, paths })
+  const staged = yield* stage(deps, repository, { runId, paths, thorough: isFinal(reason) })
   if (paths === undefined) {
     // Not what was named meanwhile: the scan may have passed it already.
     for (const path of covered) side.named.delete(path)

@@ -30,6 +30,8 @@ export interface StageOptions {
   readonly runId: RunId
   /** Only these paths. */
   readonly paths?: ReadonlyArray<string> | undefined
+  /** Nothing may be left for the next time. */
+  readonly thorough: boolean
 }
 
 const unreadable = /^fatal: Unable to process path ([^\n]*(?:\n(?!fatal:|error:)[^\n]+)*)$/m
@@ -78,7 +80,7 @@ const attempt = Effect.fnUntraced(function*(
   const index = SideIndex.fileOf(deps, repository, key)
   yield* SideIndex.ensure(deps, repository, index, side)
   const scanned = yield* scan(deps, repository, index, options.paths)
-  const forced = yield* SideIndex.forced(deps, repository, index, side)
+  const forced = yield* SideIndex.forced(deps, repository, index, side, options.thorough)
   const plan = Plan.make(top, scanned, forced, deps.options)
   const base = {
     head: scanned.head,

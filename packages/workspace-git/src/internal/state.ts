@@ -10,12 +10,18 @@ export interface WorktreeState {
   notBefore: number
 }
 
+/** What a user's index was like when it was looked at. */
+export interface IndexStamp {
+  readonly size: bigint
+  readonly written: string
+}
+
 /** What this process knows of a run's private index in a worktree. */
 export interface SideState {
   /** The tree that the index holds, when it is that of the newest snapshot and nothing was added since. */
   tree: string | undefined
   /** What tells that the user's index is still the one that was looked at for files added by force. */
-  userIndex: string | undefined
+  userIndex: IndexStamp | undefined
   /** Paths that the agent named since the last full scan. */
   readonly named: Set<string>
   partial: number
