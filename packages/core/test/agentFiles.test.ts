@@ -215,7 +215,7 @@ describe("the files of an agent", () => {
             yield* Effect.uninterruptible(
               Deferred.await(gate).pipe(
                 Effect.andThen(files.write("/workspace", "late.ts", "x")),
-                Effect.andThen(ctx.workspace?.snapshot ?? Effect.succeed("none")),
+                Effect.andThen(ctx.workspace === undefined ? Effect.undefined : ctx.workspace.snapshot),
                 Effect.tap((snapshot) =>
                   Effect.sync(() => {
                     late = snapshot
