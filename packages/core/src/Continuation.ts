@@ -61,6 +61,8 @@ export interface Workspace {
   readonly restored: "in-place" | "fresh" | "failed" | "none"
   /** Whether the files are exactly those of the snapshot. */
   readonly exact: boolean
+  /** Whether the earlier attempt may have changed files after the snapshot: it was killed, and its workspace is gone. */
+  readonly behind?: boolean | undefined
   readonly entries: ReadonlyArray<Entry>
   /** How many files differ, when `entries` is only a part of them. */
   readonly files?: number | undefined

@@ -103,6 +103,13 @@ export interface RestoreInput {
   readonly snapshot: WorkspaceSnapshot
   /** The bundle that came with the snapshot. */
   readonly bundle?: Uint8Array | undefined
+  /**
+   * Whether to restore what the original worktree holds now, where it is still there: an attempt that was killed had
+   * changed files since its last snapshot. It is kept as a snapshot first, and restored elsewhere like any other.
+   *
+   * @default false
+   */
+  readonly newest?: boolean | undefined
   /** A folder of the repository to restore with, where the original one is gone. Absent: that of the workspace. */
   readonly cwd?: string | undefined
   /** A folder that does not exist or is empty. Absent: one named after the run, beside the repository. */
@@ -134,6 +141,8 @@ export interface Restored {
   readonly branch: string | null
   /** The snapshot holds everything that the agent had. Else `snapshot.skipped` names what is missing. */
   readonly complete: boolean
+  /** What was restored: the snapshot that was asked for or, with `newest`, what the original worktree held. */
+  readonly snapshot: WorkspaceSnapshot
   /** What the original worktree held, when it was there but different: it was not touched. */
   readonly preRestore: WorkspaceSnapshot | undefined
   /** Submodules are not filled in: these are empty. */

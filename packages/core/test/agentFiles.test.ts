@@ -165,7 +165,7 @@ describe("the files of an agent", () => {
       assert.strictEqual((yield* resumed.record).status, "ok")
     }).pipe(Effect.scoped, Effect.provide(MemoryStore.layer)))
 
-  it.effect("that are published and not recorded, by a process that was lost, do not get in the way", () =>
+  it.effect("of a process that was lost are restored as it left them, also what no checkpoint knows of", () =>
     Effect.gen(function*() {
       const files = yield* Workspace.MemoryFiles
       const gate = yield* Deferred.make<void>()
@@ -193,9 +193,38 @@ describe("the files of an agent", () => {
       assert.lengthOf(yield* snapshots(runId), 2)
       yield* passing(Effect.sleep("35 seconds"))
       const next = yield* b.run(Agent.resume(coder, runId))
-      assert.strictEqual(yield* passing(next.result), "1", "what the checkpoint knows of")
+      assert.strictEqual(yield* passing(next.result), "2")
       assert.deepStrictEqual(yield* snapshots(runId), [])
-      assert.deepStrictEqual(yield* files.read("/workspace"), { "a.ts": "2" }, "and the rest is still there")
+      assert.deepStrictEqual(yield* files.read("/workspace"), { "a.ts": "2" }, "nothing was written there")
+    }).pipe(Effect.provide(stores)))
+
+  it.effect("of a process that was lost with its folder are those of the last snapshot, and the agent is told so", () =>
+    Effect.gen(function*() {
+      const files = yield* Workspace.MemoryFiles
+      const gate = yield* Deferred.make<void>()
+      const [a, b] = [yield* newProcess(), yield* newProcess()]
+      const told: Array<string> = []
+      const coder = Agent.make("coder", {
+        message: Schema.String,
+        timeout: "1 hour",
+        run: (ctx) =>
+          Effect.gen(function*() {
+            if (ctx.attempt > 1) return void told.push(ctx.resume?.continuation.prompt ?? "")
+            yield* files.write("/workspace", "a.ts", "1")
+            yield* ctx.workspace?.snapshot ?? Effect.void
+            yield* ctx.checkpoint.flush
+            yield* Deferred.succeed(gate, undefined)
+            return yield* Effect.never
+          })
+      })
+      const { runId } = yield* a.run(Agent.start(coder, { cwd: "/workspace" }))
+      yield* Deferred.await(gate)
+      a.wire.before = () => Effect.never
+      yield* files.lose("/workspace")
+      yield* passing(Effect.sleep("35 seconds"))
+      const next = yield* b.run(Agent.resume(coder, runId))
+      yield* passing(next.result)
+      assert.include(told[0], "what it changed after this snapshot is missing")
     }).pipe(Effect.provide(stores)))
 
   it.effect("are not kept by what an attempt left behind", () =>

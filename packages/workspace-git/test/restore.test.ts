@@ -74,6 +74,25 @@ describe("restoring", () => {
       assert.strictEqual(git(root, "rev-parse", `checkpoint/${snapshot.runId}`), snapshot.commit)
     }))
 
+  it.live("39: restores what is there now, elsewhere, for whoever asks for the newest files", () =>
+    Effect.gen(function*() {
+      const { root, tree } = yield* linked
+      const ws = yield* workspace({ cwd: root })
+      const snapshot = yield* snapshotOf(ws, { cwd: tree })
+      write(tree, "new", "the agent went on, and was killed\n")
+      const files = treeOf(tree)
+      const before = userState(tree)
+      const restored = yield* ws.restore({ snapshot, newest: true })
+      assert.notStrictEqual(restored.path, tree)
+      assert.deepStrictEqual(treeOf(restored.path), files)
+      assert.deepStrictEqual(userState(tree).files, before["files"])
+      assert.strictEqual(restored.snapshot.commit, restored.preRestore?.commit)
+      assert.strictEqual(restored.base, snapshot.base)
+      write(restored.path, "new", "and on\n")
+      const again = yield* snapshotOf(ws, { cwd: restored.path, previous: restored.snapshot, runId: snapshot.runId })
+      assert.isAbove(again.seq, snapshot.seq)
+    }))
+
   it.live("40: makes a new branch when the old one is taken, or has moved", () =>
     Effect.gen(function*() {
       const root = yield* repository()

@@ -180,7 +180,8 @@ export const make = (deps: Deps): Workspace["Service"]["restore"] => {
     path: top,
     cwd: inside(deps, top, snapshot.worktree.subfolder),
     base: snapshot.base,
-    complete: snapshot.skippedCount === 0
+    complete: snapshot.skippedCount === 0,
+    snapshot
   })
 
   const inPlace = (worktree: Repository, snapshot: WorkspaceSnapshot, staged: Staged): Restored => ({
@@ -215,16 +216,17 @@ export const make = (deps: Deps): Workspace["Service"]["restore"] => {
       )
       preRestore = kept?._tag === "Some" && kept.value._tag === "Taken" ? kept.value.snapshot : undefined
     }
+    const wanted = input.newest === true ? preRestore ?? snapshot : snapshot
     // An attempt that ended before its first snapshot has left a worktree that is as good as a fresh one.
     const [before = ""] = defaultTargets(deps, repository, snapshot)
     const earlier = input.target === undefined ? yield* worktreeAt(deps, repository, before) : undefined
     if (earlier !== undefined) {
-      const staged = yield* stageAt(deps, earlier, snapshot)
-      if (staged.tree === snapshot.tree) return { ...inPlace(earlier, snapshot, staged), preRestore }
+      const staged = yield* stageAt(deps, earlier, wanted)
+      if (staged.tree === wanted.tree) return { ...inPlace(earlier, wanted, staged), preRestore }
     }
-    const { on, submodules, top } = yield* fresh(deps, repository, input)
+    const { on, submodules, top } = yield* fresh(deps, repository, { ...input, snapshot: wanted })
     deps.state.side(yield* open(deps, top), keyOf(snapshot.runId)).tree = undefined
-    return { ...restoredAt(snapshot, top), inPlace: false, branch: on, preRestore, submodules }
+    return { ...restoredAt(wanted, top), inPlace: false, branch: on, preRestore, submodules }
   })
 
   return Effect.fn("Workspace.restore")((input) => {

@@ -45,15 +45,18 @@ export class Files {
   }
 
   /** Puts the files of an earlier attempt in place; from then on the agent's folder is there. */
-  restore({ bundle, snapshot }: WorkspaceSnapshot.Kept): Effect.Effect<Restored, WorkspaceError> {
+  restore(
+    { bundle, snapshot }: WorkspaceSnapshot.Kept,
+    options: { readonly newest: boolean }
+  ): Effect.Effect<Restored, WorkspaceError> {
     const { workspace } = this.setup
     return Effect.tap(
-      workspace.restore({ snapshot, bundle, cwd: this.cwd }),
+      workspace.restore({ snapshot, bundle, cwd: this.cwd, ...options }),
       (restored) =>
         Effect.sync(() => {
           this.cwd = restored.cwd
           // Elsewhere, they are kept once more: the next attempt is to find them there.
-          this.newest = restored.inPlace ? snapshot : undefined
+          this.newest = restored.inPlace ? restored.snapshot : undefined
         })
     )
   }

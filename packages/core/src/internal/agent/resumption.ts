@@ -8,7 +8,6 @@ import * as Continuation from "../../Continuation.ts"
 import { repair } from "../../Transcript.ts"
 import type { Restored } from "../../Workspace.ts"
 import type { WorkspaceError } from "../../WorkspaceError.ts"
-import type { Kept } from "../../WorkspaceSnapshot.ts"
 import * as Ledger from "./ledger.ts"
 import { nothing, type Opened } from "./open.ts"
 import type { Task } from "./runtime.ts"
@@ -23,14 +22,18 @@ export const resumption = Effect.fnUntraced(function*<M, A, E, R>(
   const { ledger } = progress
   const state = checkpointer.resumed ?? nothing
   const { completedPhases, iteration, phase } = state
-  const restored = files === undefined || kept === undefined ? undefined : yield* files.restore(kept)
+  const before = checkpoint.attempts.at(-2)
+  // An attempt that was killed could not keep what it had changed since its last snapshot.
+  const killed = before?.end === "expired"
+  const restored = files === undefined || kept === undefined
+    ? undefined
+    : yield* files.restore(kept, { newest: killed })
   const adapter = definition.transcript
   const fit = adapter === undefined
     ? undefined
     : repair(adapter, state.messages, Ledger.callsOf(ledger, state.messages.flatMap((_) => adapter.calls(_))))
   const messages = fit?.messages ?? state.messages
   const repaired = fit?.repaired ?? []
-  const before = checkpoint.attempts.at(-2)
   const reason = before?.reason ?? before?.end ?? "expired"
   const input: Continuation.Input<M> = {
     prompt: meta.prompt ?? "",
@@ -41,7 +44,7 @@ export const resumption = Effect.fnUntraced(function*<M, A, E, R>(
     phase,
     completedPhases,
     notes: ledger.notes,
-    workspace: restored === undefined || kept === undefined ? undefined : factsOf(restored, kept),
+    workspace: restored && factsOf(restored, killed),
     conversation: adapter === undefined ? undefined : { adapter, messages, repaired },
     followUp
   }
@@ -66,14 +69,19 @@ export const resumption = Effect.fnUntraced(function*<M, A, E, R>(
   }
 })
 
-const factsOf = (restored: Restored, { snapshot }: Kept): Continuation.Workspace => ({
-  path: restored.cwd,
-  branch: restored.branch,
-  base: restored.base,
-  commit: snapshot.commit,
-  restored: restored.inPlace ? "in-place" : "fresh",
-  exact: restored.complete,
-  entries: snapshot.summary.entries,
-  files: snapshot.summary.files,
-  skipped: snapshot.skipped
-})
+const factsOf = (restored: Restored, killed: boolean): Continuation.Workspace => {
+  const { inPlace, preRestore, snapshot } = restored
+  return {
+    path: restored.cwd,
+    branch: restored.branch,
+    base: restored.base,
+    commit: snapshot.commit,
+    restored: inPlace ? "in-place" : "fresh",
+    exact: restored.complete,
+    // What a killed attempt changed after its last snapshot is there only where its worktree was found again.
+    behind: killed && !inPlace && preRestore?.commit !== snapshot.commit,
+    entries: snapshot.summary.entries,
+    files: snapshot.summary.files,
+    skipped: snapshot.skipped
+  }
+}

@@ -21,6 +21,10 @@ const restored: Record<Workspace["restored"], string> = {
 
 const inexact = "They are not exactly as they were saved: compare before you rely on them."
 
+const behind =
+  "The earlier attempt was lost with its workspace: what it changed after this snapshot is missing, also where a "
+  + "tool call is said to have succeeded. Compare before you rely on it."
+
 const isThere = ({ restored }: Workspace): boolean => restored === "in-place" || restored === "fresh"
 
 export const workspaceOf = (workspace: Workspace | undefined, patchBytes: number): Section | undefined => {
@@ -31,6 +35,7 @@ export const workspaceOf = (workspace: Workspace | undefined, patchBytes: number
     intro: [
       restored[workspace.restored],
       isThere(workspace) && !workspace.exact ? inexact : "",
+      isThere(workspace) && workspace.behind === true ? behind : "",
       typeof diff !== "string" ? "" : `The diff shows what ${isThere(workspace) ? "is" : "is not"} in place.`,
       typeof diff !== "number" ? "" : `… ${diff} bytes of diff left out.`
     ].filter((line) => line !== "").join(" "),
@@ -43,7 +48,7 @@ export const workspaceOf = (workspace: Workspace | undefined, patchBytes: number
 
 /** What a conversation does not know of its files: that they are elsewhere, or not as it left them. */
 export const movedFiles = (workspace: Workspace | undefined): Section | undefined =>
-  workspace === undefined || (workspace.restored === "in-place" && workspace.exact)
+  workspace === undefined || (workspace.restored === "in-place" && workspace.exact && workspace.behind !== true)
     ? undefined
     : workspaceOf({ ...workspace, patch: undefined }, 0)
 

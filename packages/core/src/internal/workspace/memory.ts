@@ -145,11 +145,18 @@ export const make = Effect.fnUntraced(function*(options: MemoryOptions, tags: Ta
 
   const workspace = tags.Workspace.of({
     snapshot,
-    restore: Effect.fnUntraced(function*({ bundle, snapshot, target }) {
-      const text = yield* textFor(snapshot, bundle)
-      const original = snapshot.worktree.path
+    restore: Effect.fnUntraced(function*({ bundle, newest = false, snapshot: asked, target }) {
+      const original = asked.worktree.path
       const current = folders.get(original)
-      const inPlace = target === undefined && current !== undefined && textOf(current) === text
+      const wanted = yield* textFor(asked, bundle)
+      const differs = current !== undefined && textOf(current) !== wanted
+      const taken = differs
+        ? yield* snapshot({ runId: asked.runId, cwd: original, reason: "pre-restore", previous: asked })
+        : undefined
+      const preRestore = taken?.snapshot
+      const restored = newest ? preRestore ?? asked : asked
+      const text = restored === asked ? wanted : yield* textFor(restored, undefined)
+      const inPlace = target === undefined && current !== undefined && !differs
       let path = target ?? original
       const fresh = target === undefined && !inPlace
       for (let n = 1; fresh && (folders.get(path)?.size ?? 0) > 0; n++) path = `${original}-${n}`
@@ -164,7 +171,8 @@ export const make = Effect.fnUntraced(function*(options: MemoryOptions, tags: Ta
         base: null,
         branch: null,
         complete: true,
-        preRestore: undefined,
+        snapshot: restored,
+        preRestore,
         submodules: []
       }
     }),
