@@ -62,8 +62,9 @@ export interface CheckpointPolicy {
    */
   readonly throttle?: Duration.Input | undefined
   /**
-   * While the store fails: `continue` goes on and keeps the newest state pending; `stop` ends the attempt after three
-   * failures in a row, so that nothing happens that is not recorded.
+   * While the store fails: `continue` goes on and keeps the newest state pending: when the process is lost then too, what
+   * its tools did meanwhile is not known. `stop` ends the attempt after three failures in a row, so that nothing happens
+   * that is not recorded.
    *
    * @default "continue"
    */
@@ -138,7 +139,8 @@ export interface Options<in out M, in out A, in out E, out R> {
    */
   readonly backoff?: ((attempt: number) => Duration.Input) | undefined
   /**
-   * Which failures another attempt may mend (a rate limit, a provider that is down). Others end the run as `error`.
+   * Which failures another attempt may mend (a rate limit, a provider that is down). Others end the run as `error`. Write
+   * it behind `run`, from which the type of the error is inferred.
    *
    * @default those whose error has `isRetryable: true`
    */
@@ -257,7 +259,6 @@ export interface ResumeOptions {
  *   message: Schema.String,
  *   result: Schema.Array(Schema.String),
  *   backoff: () => 0,
- *   resumeOn: (error) => error === "rate limited",
  *   run: (ctx) =>
  *     Effect.gen(function*() {
  *       const messages = [...(ctx.resume?.messages ?? [])]
@@ -267,7 +268,8 @@ export interface ResumeOptions {
  *         if (ctx.attempt === 1) return yield* Effect.fail("rate limited")
  *       }
  *       return messages
- *     })
+ *     }),
+ *   resumeOn: (error) => error === "rate limited"
  * })
  *
  * const layer = Layer.provideMerge(AgentSupervisor.layer, MemoryStore.layer)

@@ -58,6 +58,12 @@ export interface ToolCall {
  * A tool call whose result is kept by a schema: when the call was answered in an
  * earlier attempt, its result is given back and nothing runs.
  *
+ * **Gotchas**
+ *
+ * The call runs again when its result is longer than 256 KiB of JSON, or when
+ * its schema does not accept it any more. Of an agent without a transcript the
+ * newest 500 calls are remembered, and 1 MiB of their results.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -91,7 +97,10 @@ export interface AgentCheckpoint<in out M> {
     ): Effect.Effect<A, E | SaveError | WriteError, R>
     <A, E, R>(call: ToolCall, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | SaveError | WriteError, R>
   }
-  /** Runs a phase unless an earlier attempt completed it: then it answers `undefined`. */
+  /**
+   * Runs a phase unless an earlier attempt completed it: then it answers `undefined`. A phase is completed when its files
+   * are kept and that is durable.
+   */
   readonly phase: <A, E, R>(
     name: string,
     effect: Effect.Effect<A, E, R>

@@ -1,6 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Agent, AgentSupervisor, RunId, RunStore } from "@everbeat/core"
-import { AgentName, CheckpointStore } from "@everbeat/core"
+import { Agent, AgentName, AgentSupervisor, CheckpointStore, RunId, RunStore } from "@everbeat/core"
 import { MemoryStore } from "@everbeat/store-memory"
 import { Deferred, Effect, Layer, Schema } from "effect"
 import { TestClock } from "effect/testing"

@@ -46,7 +46,7 @@ export const processWith = Effect.fnUntraced(function*<Services = never>(
     supervisor: Context.get(context, AgentSupervisor.AgentSupervisor),
     run: Effect.provideContext(context),
     stop: Scope.close(scope, Exit.void)
-  } as Process<Services>
+  } satisfies Process<Services>
 })
 
 export const newProcess = (options?: AgentSupervisor.Options) => processWith(Layer.empty, options)

@@ -33,7 +33,7 @@ const Ledger = Schema.Struct({
 
 export interface Ledger extends Schema.Schema.Type<typeof Ledger> {}
 
-export const empty: Ledger = { everbeat: 1, notes: "", calls: [], warnings: [], urls: [] }
+const empty: Ledger = { everbeat: 1, notes: "", calls: [], warnings: [], urls: [] }
 
 const Stored = Schema.fromJsonString(Ledger)
 const decodeStored = Schema.decodeOption(Stored)

@@ -158,8 +158,9 @@ export const make = Effect.fnUntraced(function*(options: MemoryOptions, tags: Ta
       const text = restored === asked ? wanted : yield* textFor(restored, undefined)
       const inPlace = target === undefined && current !== undefined && !differs
       let path = target ?? original
-      const fresh = target === undefined && !inPlace
-      for (let n = 1; fresh && (folders.get(path)?.size ?? 0) > 0; n++) path = `${original}-${n}`
+      if (target === undefined && !inPlace) {
+        for (let n = 1; (folders.get(path)?.size ?? 0) > 0; n++) path = `${original}-${n}`
+      }
       if (!inPlace && (folders.get(path)?.size ?? 0) > 0) {
         return yield* new TargetNotEmpty({ path, detail: "it has files" })
       }
