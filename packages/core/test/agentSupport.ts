@@ -63,8 +63,16 @@ export const passing = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effec
   return yield* Fiber.join(fiber)
 })
 
-/** Lets what waits on promises of the platform go on. */
-export const turn = Effect.promise(() => new Promise<void>((resolve) => setTimeout(resolve, 1)))
+/**
+ * Lets what waits for the hashes of the platform go on. They are made on threads of its own: when as many as there are
+ * threads, and more, have been made after them, they are done, however busy the machine is.
+ */
+export const turn = Effect.promise(async () => {
+  for (let round = 0; round < 3; round++) {
+    await Promise.all(Array.from({ length: 8 }, () => crypto.subtle.digest("SHA-256", new Uint8Array(1))))
+    await new Promise<void>((resolve) => setTimeout(resolve, 1))
+  }
+})
 
 /** The events of a supervisor from now on, as they come. */
 export const record = Effect.fnUntraced(function*(supervisor: AgentSupervisor.AgentSupervisor["Service"]) {
