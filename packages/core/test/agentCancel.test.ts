@@ -202,6 +202,9 @@ describe("the runs that a run starts", () => {
         run: (ctx) => Effect.flatMap(ctx.start(late, { key: "c" }), (handle) => handle.result)
       })
       const { runId } = yield* a.run(Agent.start(first))
+      const runs = yield* RunStore.RunStore
+      while ((yield* runs.list()).items.length < 2) yield* turn
+      yield* turn
       yield* TestClock.adjust("8 seconds")
       yield* turn
       a.wire.before = () => Effect.never
