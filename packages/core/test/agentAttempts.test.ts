@@ -2,8 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Agent, type AgentRun, AgentSupervisor, CheckpointStore, MessageCodec, Transcript } from "@everbeat/core"
 import { MemoryStore } from "@everbeat/store-memory"
 import { Deferred, Effect, Layer, Schema } from "effect"
-import { TestClock } from "effect/testing"
-import { newProcess, passing, record, recordOf, stored, turn, user } from "./agentSupport.ts"
+import { adjust, newProcess, passing, record, recordOf, stored, turn, user } from "./agentSupport.ts"
 import { Bad, unavailable } from "./support.ts"
 
 const layer = Layer.provideMerge(AgentSupervisor.layer, MemoryStore.layer)
@@ -37,11 +36,11 @@ describe("a timeout", () => {
       const supervisor = yield* AgentSupervisor.AgentSupervisor
       const events = yield* record(supervisor)
       const handle = yield* Agent.start(coder, { prompt: "Fix it" })
-      yield* TestClock.adjust("119 seconds")
+      yield* adjust("119 seconds")
       assert.lengthOf(seen, 1)
-      yield* TestClock.adjust("1 second")
+      yield* adjust("1 second")
       assert.lengthOf(seen, 1, "it backs off")
-      yield* TestClock.adjust("1 second")
+      yield* adjust("1 second")
       const run = yield* handle.record
       assert.deepStrictEqual(reasons(run), [["released", "timeout"], ["settled", undefined]])
       assert.deepStrictEqual(
@@ -166,7 +165,7 @@ describe("a timeout", () => {
       })
       const { record, result } = yield* process.run(Agent.start(coder))
       yield* turn
-      yield* TestClock.adjust("20 seconds")
+      yield* adjust("20 seconds")
       down = false
       assert.deepStrictEqual(yield* passing(result), [1])
       assert.deepStrictEqual(reasons(yield* record)[0], ["released", "timeout"])
@@ -491,7 +490,7 @@ describe("a process", () => {
       const ending = Agent.make("ending", { message: Schema.Int, run: () => Effect.void })
       const a = yield* process.run(Agent.start(saving))
       const b = yield* process.run(Agent.start(ending))
-      yield* TestClock.adjust("500 millis")
+      yield* adjust("500 millis")
       yield* passing(process.stop)
       assert.deepInclude(yield* stored(a.runId), { status: "interrupted", iteration: 1 })
       assert.strictEqual((yield* stored(b.runId)).status, "ok")
@@ -520,7 +519,7 @@ describe("a process", () => {
       yield* passing(Effect.flip(record))
       assert.isTrue(stopped)
       const writes = frozen.wire.log.filter((operation) => operation !== "renew").length
-      yield* TestClock.adjust("10 seconds")
+      yield* adjust("10 seconds")
       const next = yield* other.run(Agent.resume(coder, runId))
       assert.strictEqual((yield* passing(next.record)).status, "ok")
       assert.strictEqual(frozen.wire.log.filter((operation) => operation !== "renew").length, writes)
