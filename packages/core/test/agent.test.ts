@@ -2,8 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Agent, AgentName, AgentRun, AgentSupervisor, RunStore, Transcript } from "@everbeat/core"
 import { MemoryStore } from "@everbeat/store-memory"
 import { Cause, Context, Deferred, Effect, Exit, Layer, Schema } from "effect"
-import { TestClock } from "effect/testing"
-import { newProcess, passing, recordOf, stored, user } from "./agentSupport.ts"
+import { adjust, newProcess, passing, recordOf, stored, user } from "./agentSupport.ts"
 import { Bad, Low } from "./support.ts"
 
 const layer = Layer.provideMerge(AgentSupervisor.layer, MemoryStore.layer)
@@ -182,7 +181,7 @@ describe("an idempotency key", () => {
       const [a, b] = [yield* newProcess(), yield* newProcess()]
       const first = yield* a.run(Agent.start(agent, { key: "k" }))
       a.wire.before = () => Effect.never
-      yield* TestClock.adjust("40 seconds")
+      yield* adjust("40 seconds")
       const second = yield* b.run(Agent.start(agent, { key: "k" }))
       assert.deepStrictEqual([second.origin, second.runId], ["resumed", first.runId])
       yield* Deferred.succeed(gate, undefined)

@@ -1,9 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Agent, type AgentRun, AgentSupervisor, CheckpointStore, MessageCodec, Transcript } from "@everbeat/core"
+import { Agent, type AgentRun, AgentSupervisor, Transcript } from "@everbeat/core"
 import { MemoryStore } from "@everbeat/store-memory"
 import { Deferred, Effect, Layer, Schema } from "effect"
-import { TestClock } from "effect/testing"
-import { newProcess, passing, record, recordOf, stored, turn, user } from "./agentSupport.ts"
+import { adjust, newProcess, passing, record, recordOf, turn, user } from "./agentSupport.ts"
 import { Bad, unavailable } from "./support.ts"
 
 const layer = Layer.provideMerge(AgentSupervisor.layer, MemoryStore.layer)
@@ -37,11 +36,11 @@ describe("a timeout", () => {
       const supervisor = yield* AgentSupervisor.AgentSupervisor
       const events = yield* record(supervisor)
       const handle = yield* Agent.start(coder, { prompt: "Fix it" })
-      yield* TestClock.adjust("119 seconds")
+      yield* adjust("119 seconds")
       assert.lengthOf(seen, 1)
-      yield* TestClock.adjust("1 second")
+      yield* adjust("1 second")
       assert.lengthOf(seen, 1, "it backs off")
-      yield* TestClock.adjust("1 second")
+      yield* adjust("1 second")
       const run = yield* handle.record
       assert.deepStrictEqual(reasons(run), [["released", "timeout"], ["settled", undefined]])
       assert.deepStrictEqual(
@@ -166,7 +165,7 @@ describe("a timeout", () => {
       })
       const { record, result } = yield* process.run(Agent.start(coder))
       yield* turn
-      yield* TestClock.adjust("20 seconds")
+      yield* adjust("20 seconds")
       down = false
       assert.deepStrictEqual(yield* passing(result), [1])
       assert.deepStrictEqual(reasons(yield* record)[0], ["released", "timeout"])
@@ -252,277 +251,4 @@ describe("the end of an attempt", () => {
       yield* recordOf(broken)
       assert.deepStrictEqual(starts.map((at) => at - begun), [0, 2000, 5000])
     }).pipe(Effect.provide(layer)))
-})
-
-describe("a run", () => {
-  it.effect("without progress in two attempts is exhausted, whatever the supervisor had to say", () =>
-    Effect.gen(function*() {
-      const coder = Agent.make("coder", {
-        message: Schema.String,
-        maxAttempts: 5,
-        grace: "1 second",
-        run: (ctx) => Effect.uninterruptible(ctx.checkpoint.tool({ id: "c1", name: "x", mutates: false }, Effect.never))
-      })
-      const once = Agent.make("once", {
-        message: Schema.String,
-        maxAttempts: 5,
-        run: (ctx) => ctx.checkpoint.tool({ id: "c1", name: "x" }, Effect.never)
-      })
-      const events = yield* record(yield* AgentSupervisor.AgentSupervisor)
-      const handle = yield* Agent.start(coder)
-      assert.deepInclude(yield* passing(Effect.flip(handle.result)), { _tag: "RunExhausted", attempts: 3 })
-      const again = yield* Agent.start(once)
-      // The first attempt recorded the call, which is progress; the same call again is none.
-      assert.deepInclude(yield* passing(Effect.flip(again.result)), { _tag: "RunExhausted", attempts: 3 })
-      assert.strictEqual((yield* stored(handle.runId)).status, "exhausted")
-      assert.strictEqual(events.filter(({ _tag }) => _tag === "RunExhausted").length, 2)
-    }).pipe(Effect.scoped, Effect.provide(layer)))
-
-  it.effect("that completes a phase in each attempt makes progress, and no phase runs twice", () =>
-    Effect.gen(function*() {
-      const done: Array<string> = []
-      const phased = Agent.make("phased", {
-        message: Schema.String,
-        maxAttempts: 5,
-        timeout: "10 seconds",
-        run: (ctx) =>
-          Effect.gen(function*() {
-            for (const name of ["a", "b", "c", "d"]) {
-              const fresh = yield* ctx.checkpoint.phase(name, Effect.as(Effect.sync(() => done.push(name)), true))
-              if (fresh === true && name !== "d") yield* Effect.never
-            }
-          })
-      })
-      const run = yield* recordOf(phased)
-      assert.deepStrictEqual([run.status, run.attempts.length, done], ["ok", 4, ["a", "b", "c", "d"]])
-    }).pipe(Effect.provide(layer)))
-
-  it.effect("is resumed by its id when it is exhausted, with a word from whoever does", () =>
-    Effect.gen(function*() {
-      let prompt = ""
-      const coder = Agent.make("coder", {
-        message: Schema.String,
-        maxAttempts: 1,
-        result: Schema.String,
-        run: (ctx) =>
-          Effect.gen(function*() {
-            if (ctx.resume === undefined) return yield* Effect.never
-            prompt = ctx.resume.continuation.prompt
-            return "done"
-          })
-      })
-      const first = yield* Agent.start(coder)
-      yield* passing(Effect.flip(first.result))
-      const second = yield* Agent.resume(coder, first.runId, { followUp: "Skip the tests." })
-      assert.strictEqual(yield* second.result, "done")
-      assert.include(prompt, "Skip the tests.")
-      const settled = yield* Effect.flip(Agent.resume(coder, first.runId))
-      assert.deepInclude(settled, { _tag: "RunAlreadySettled", status: "ok" })
-    }).pipe(Effect.provide(layer)))
-
-  it.effect("is continued by exactly one of two processes that ask for it at once", () =>
-    Effect.gen(function*() {
-      const coder = Agent.make("coder", { message: Schema.String, run: () => Effect.never })
-      const first = yield* newProcess()
-      const { runId } = yield* first.run(Agent.start(coder))
-      yield* first.stop
-      const one = yield* newProcess()
-      const others = [one, yield* newProcess(), yield* newProcess()]
-      const all = yield* Effect.forEach(others, ({ run }) => Effect.result(run(Agent.resume(coder, runId))), {
-        concurrency: "unbounded"
-      })
-      assert.deepStrictEqual(all.map((result) => result._tag === "Success" ? "ok" : result.failure._tag).sort(), [
-        "LeaseHeld",
-        "LeaseHeld",
-        "ok"
-      ])
-      assert.lengthOf((yield* stored(runId)).attempts, 2)
-      const winner = others[all.findIndex(({ _tag }) => _tag === "Success")]
-      const again = yield* (winner ?? first).run(Agent.resume(coder, runId))
-      assert.strictEqual(again.origin, "joined", "asked twice, it is the same run")
-      const other = Agent.make("other", { message: Schema.String, run: () => Effect.never })
-      assert.strictEqual((yield* Effect.flip(one.run(Agent.resume(other, runId))))._tag, "OtherDefinition")
-    }).pipe(Effect.provide(MemoryStore.layer)))
-
-  it.effect("that another part of this process claims between two attempts goes on where it is waited for", () =>
-    Effect.gen(function*() {
-      const process = yield* newProcess()
-      const { supervisor } = process
-      const coder = Agent.make("coder", {
-        message: Schema.String,
-        result: Schema.Int,
-        timeout: "10 seconds",
-        run: (ctx) => (ctx.attempt === 1 ? Effect.never : Effect.succeed(ctx.attempt))
-      })
-      // As a poll that comes right behind the release, before the run can claim its next attempt.
-      let stolen = false
-      process.wire.after = (operation) => {
-        if (operation !== "release" || stolen) return Effect.void
-        stolen = true
-        return supervisor.claimNext(1).pipe(
-          Effect.flatMap(([granted]) =>
-            granted === undefined
-              ? Effect.die("it was faster")
-              : Effect.forkDetach(Effect.andThen(turn, supervisor.adopt(coder, granted)))
-          ),
-          Effect.orDie
-        )
-      }
-      const handle = yield* process.run(Agent.start(coder))
-      assert.strictEqual(yield* passing(handle.result), 2)
-      assert.isTrue(stolen)
-      assert.lengthOf((yield* handle.record).attempts, 2)
-    }).pipe(Effect.provide(MemoryStore.layer)))
-
-  it.effect("that its version cannot read burns no attempt and is left as it is", () =>
-    Effect.gen(function*() {
-      const process = yield* newProcess()
-      const make = (version: number) =>
-        Agent.make("coder", {
-          message: MessageCodec.make(Schema.String, { version }),
-          run: (ctx) =>
-            ctx.resume === undefined
-              ? Effect.andThen(ctx.checkpoint.save({ messages: ["a"] }), Effect.never)
-              : Effect.void
-        })
-      const { interrupt, runId } = yield* process.run(Agent.start(make(3)))
-      yield* turn
-      yield* interrupt
-      const seen = yield* record(process.supervisor)
-      for (let i = 0; i < 5; i++) {
-        const error = yield* Effect.flip(process.run(Agent.resume(make(2), runId)))
-        assert.deepInclude(error, { _tag: "MessageUnreadable", reason: "newer-version" })
-      }
-      const run = yield* stored(runId)
-      assert.deepStrictEqual([run.status, run.attempts.length, seen], ["interrupted", 1, []])
-      const resumed = yield* process.run(Agent.resume(make(3), runId))
-      assert.deepStrictEqual(reasons(yield* resumed.record), [["released", "interrupted"], ["settled", undefined]])
-    }).pipe(Effect.scoped, Effect.provide(MemoryStore.layer)))
-
-  it.effect("whose codec or adapter throws holds up nobody who asks for it", () =>
-    Effect.gen(function*() {
-      const broken: Transcript.Adapter<string> = {
-        role: () => "user",
-        text: (text) => text,
-        calls: () => {
-          throw new Error("boom")
-        },
-        results: () => [],
-        answer: () => []
-      }
-      const coder = Agent.make("coder", {
-        message: Schema.String,
-        transcript: broken,
-        timeout: "10 seconds",
-        run: (ctx) => Effect.andThen(ctx.checkpoint.save({ messages: ["a"], iteration: 1 }), Effect.never)
-      })
-      const handle = yield* Agent.start(coder)
-      const error = yield* passing(Effect.flip(handle.result))
-      assert(error._tag === "RunExhausted")
-      assert.include(error.reason, "resume: ")
-      assert.strictEqual((yield* stored(handle.runId)).status, "exhausted", "its checkpoint is kept for people")
-    }).pipe(Effect.provide(layer)))
-})
-
-describe("a process", () => {
-  it.effect("that is asked to stop stores what it has and hands its runs over", () =>
-    Effect.gen(function*() {
-      const process = yield* newProcess()
-      const saved = yield* Deferred.make<void>()
-      const coder = Agent.make("coder", {
-        message: Schema.Int,
-        checkpoint: { every: 100 },
-        run: (ctx) =>
-          Effect.forEach([1, 2, 3], (n) => ctx.checkpoint.save({ messages: [n], iteration: n }), { discard: true })
-            .pipe(
-              Effect.andThen(Deferred.succeed(saved, undefined)),
-              Effect.andThen(Effect.never)
-            )
-      })
-      const { result, runId } = yield* process.run(Agent.start(coder))
-      yield* Deferred.await(saved)
-      yield* process.stop
-      assert.deepInclude(yield* Effect.flip(result), { _tag: "RunInterrupted", reason: "shutdown" })
-      const state = yield* Effect.flatMap(CheckpointStore.CheckpointStore, (store) => store.load(runId))
-      assert.deepStrictEqual([state.status, state.iteration, state.position], ["interrupted", 3, 1])
-      assert.strictEqual((yield* Effect.flip(process.run(Agent.start(coder))))._tag, "EngineStopped")
-    }).pipe(Effect.provide(MemoryStore.layer)))
-
-  it.effect("lets what ends in time end, and interrupts the rest", () =>
-    Effect.gen(function*() {
-      const process = yield* newProcess()
-      const quick = Agent.make("quick", { message: Schema.Int, run: () => Effect.sleep("5 seconds") })
-      const slow = Agent.make("slow", { message: Schema.Int, run: () => Effect.sleep("60 seconds") })
-      const a = yield* process.run(Agent.start(quick))
-      const b = yield* process.run(Agent.start(slow))
-      yield* passing(process.supervisor.drain("10 seconds"))
-      assert.strictEqual((yield* stored(a.runId)).status, "ok")
-      assert.strictEqual((yield* stored(b.runId)).status, "interrupted")
-      assert.strictEqual((yield* Effect.flip(process.run(Agent.resume(slow, b.runId))))._tag, "EngineStopped")
-      const granted = yield* process.supervisor.claim(b.runId)
-      assert.strictEqual((yield* Effect.flip(process.supervisor.adopt(slow, granted)))._tag, "EngineStopped")
-      assert.lengthOf((yield* stored(b.runId)).attempts, 1)
-    }).pipe(Effect.provide(MemoryStore.layer)))
-
-  it.effect("that stops while a run is begun leaves no run behind", () =>
-    Effect.gen(function*() {
-      const process = yield* newProcess()
-      process.wire.after = (operation) => (operation === "begin" ? Effect.sleep("2 seconds") : Effect.void)
-      let ran = false
-      const coder = Agent.make("coder", { message: Schema.Int, run: () => Effect.sync(() => void (ran = true)) })
-      const started = yield* Effect.forkChild(Effect.flip(process.run(Agent.start(coder))))
-      yield* Effect.yieldNow
-      yield* passing(process.stop)
-      assert.strictEqual(started.pollUnsafe()?._tag, "Success")
-      const store = yield* CheckpointStore.CheckpointStore
-      const { items } = yield* store.listInterrupted({ status: ["running", "interrupted", "exhausted"] })
-      assert.deepStrictEqual([items, ran], [[], false])
-    }).pipe(Effect.provide(MemoryStore.layer)))
-
-  it.effect("that stops in the middle of a save and of a settlement loses neither", () =>
-    Effect.gen(function*() {
-      const process = yield* newProcess()
-      process.wire.before = (operation) =>
-        operation === "save" || operation === "settle" ? Effect.sleep("1 second") : Effect.void
-      const saving = Agent.make("saving", {
-        message: Schema.Int,
-        run: (ctx) => Effect.andThen(ctx.checkpoint.save({ messages: [1], iteration: 1 }), Effect.never)
-      })
-      const ending = Agent.make("ending", { message: Schema.Int, run: () => Effect.void })
-      const a = yield* process.run(Agent.start(saving))
-      const b = yield* process.run(Agent.start(ending))
-      yield* TestClock.adjust("500 millis")
-      yield* passing(process.stop)
-      assert.deepInclude(yield* stored(a.runId), { status: "interrupted", iteration: 1 })
-      assert.strictEqual((yield* stored(b.runId)).status, "ok")
-    }).pipe(Effect.provide(MemoryStore.layer)))
-
-  it.effect("that was frozen for longer than its lease stops, and writes nothing after", () =>
-    Effect.gen(function*() {
-      const frozen = yield* newProcess()
-      const other = yield* newProcess()
-      let stopped = false
-      const coder = Agent.make("coder", {
-        message: Schema.Int,
-        timeout: "10 minutes",
-        run: (ctx) =>
-          Effect.andThen(
-            ctx.checkpoint.save({ messages: [ctx.attempt], iteration: ctx.attempt }),
-            ctx.attempt > 1 ? Effect.sleep("20 seconds") : Effect.onInterrupt(Effect.never, () =>
-              Effect.sync(() => {
-                stopped = true
-              }))
-          )
-      })
-      const { record, runId } = yield* frozen.run(Agent.start(coder))
-      yield* turn
-      frozen.wire.before = (operation) => (operation === "renew" ? Effect.never : Effect.void)
-      yield* passing(Effect.flip(record))
-      assert.isTrue(stopped)
-      const writes = frozen.wire.log.filter((operation) => operation !== "renew").length
-      yield* TestClock.adjust("10 seconds")
-      const next = yield* other.run(Agent.resume(coder, runId))
-      assert.strictEqual((yield* passing(next.record)).status, "ok")
-      assert.strictEqual(frozen.wire.log.filter((operation) => operation !== "renew").length, writes)
-    }).pipe(Effect.provide(MemoryStore.layer)))
 })

@@ -2,8 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Agent, AgentName, AgentSupervisor, CheckpointStore, RunId, RunStore } from "@everbeat/core"
 import { MemoryStore } from "@everbeat/store-memory"
 import { Deferred, Effect, Layer, Schema } from "effect"
-import { TestClock } from "effect/testing"
-import { newProcess, passing, stored, turn } from "./agentSupport.ts"
+import { adjust, newProcess, passing, stored, turn } from "./agentSupport.ts"
 import { Bad, unavailable } from "./support.ts"
 
 const layer = Layer.provideMerge(AgentSupervisor.layer, MemoryStore.layer)
@@ -102,7 +101,7 @@ describe("Agent.cancel", () => {
         run: () => Effect.never
       })
       const { record, runId } = yield* Agent.start(waiting)
-      yield* TestClock.adjust("30 seconds")
+      yield* adjust("30 seconds")
       yield* Agent.cancel(runId)
       assert.strictEqual((yield* record).attempts.length, 1)
     }).pipe(Effect.provide(layer)))
@@ -202,13 +201,10 @@ describe("the runs that a run starts", () => {
         run: (ctx) => Effect.flatMap(ctx.start(late, { key: "c" }), (handle) => handle.result)
       })
       const { runId } = yield* a.run(Agent.start(first))
-      const runs = yield* RunStore.RunStore
-      while ((yield* runs.list()).items.length < 2) yield* turn
-      yield* turn
-      yield* TestClock.adjust("8 seconds")
+      yield* adjust("8 seconds")
       yield* turn
       a.wire.before = () => Effect.never
-      yield* TestClock.adjust("22 seconds")
+      yield* adjust("22 seconds")
       const again = yield* b.run(Agent.resume(parent, runId))
       assert.strictEqual(yield* passing(again.result), "late,attempt 2")
     }).pipe(Effect.provide(MemoryStore.layer)))

@@ -2,8 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Agent, AgentSupervisor, CheckpointStore, type RunId, Transcript } from "@everbeat/core"
 import { MemoryStore } from "@everbeat/store-memory"
 import { Deferred, Effect, Layer, Schema } from "effect"
-import { TestClock } from "effect/testing"
-import { answer, calls, newProcess, passing, recordOf, stored, turn, user } from "./agentSupport.ts"
+import { adjust, answer, calls, newProcess, passing, recordOf, stored, turn, user } from "./agentSupport.ts"
 import { Bad, unavailable } from "./support.ts"
 
 const layer = Layer.provideMerge(AgentSupervisor.layer, MemoryStore.layer)
@@ -158,7 +157,7 @@ describe("a store that fails", () => {
       assert.deepInclude(error, { _tag: "RunInterrupted", reason: "store: unavailable" })
       assert.strictEqual(happened, 0)
       assert.strictEqual((yield* stored(runId)).status, "running", "until the lease has ended")
-      yield* TestClock.adjust("30 seconds")
+      yield* adjust("30 seconds")
       process.wire.before = () => Effect.void
       assert.strictEqual((yield* stored(runId)).status, "interrupted")
     }).pipe(Effect.provide(MemoryStore.layer)))
@@ -169,13 +168,13 @@ describe("a store that fails", () => {
       process.wire.before = (operation) => operation === "settle" ? Effect.fail(unavailable("settle")) : Effect.void
       const coder = Agent.make("coder", { message: Schema.Int, run: () => Effect.void })
       const { record } = yield* process.run(Agent.start(coder))
-      yield* TestClock.adjust("5 minutes")
+      yield* adjust("5 minutes")
       process.wire.before = () => Effect.void
       assert.strictEqual((yield* passing(record)).status, "ok")
 
       process.wire.before = (operation) => operation === "settle" ? Effect.fail(unavailable("settle")) : Effect.void
       const second = yield* process.run(Agent.start(coder))
-      yield* TestClock.adjust("5 seconds")
+      yield* adjust("5 seconds")
       yield* passing(process.stop)
       assert.strictEqual((yield* Effect.flip(second.record))._tag, "StoreError")
       assert.strictEqual((yield* stored(second.runId)).status, "interrupted")

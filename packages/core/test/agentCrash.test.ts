@@ -2,8 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Agent, type AgentRun, AgentSupervisor, CheckpointStore, Transcript, Workspace } from "@everbeat/core"
 import { MemoryStore } from "@everbeat/store-memory"
 import { Effect, Layer, Schema, Scope } from "effect"
-import { TestClock } from "effect/testing"
-import { answer, calls, newProcess, passing, user } from "./agentSupport.ts"
+import { adjust, answer, calls, newProcess, passing, user } from "./agentSupport.ts"
 import { crashAfterWrite, type CrashPoint } from "./crash.ts"
 
 const steps = ["one", "two", "three"]
@@ -122,7 +121,7 @@ const attempt = (n: number, point: CrashPoint): Effect.Effect<Outcome> =>
     const crashed = yield* passing(
       Effect.raceFirst(Effect.as(Effect.exit(first), false), Effect.as(crash.crashed, true))
     )
-    yield* TestClock.adjust("40 seconds")
+    yield* adjust("40 seconds")
     const second = yield* newProcess()
     const coder = makeCoder(world, files, Effect.void)
     const handle = yield* second.run(Agent.start(coder, options))

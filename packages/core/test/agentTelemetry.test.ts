@@ -2,8 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Agent, AgentSupervisor, CheckpointStore, Telemetry } from "@everbeat/core"
 import { MemoryStore } from "@everbeat/store-memory"
 import { Effect, Exit, Layer, Logger, Metric, References, Schema, Stream, Tracer } from "effect"
-import { TestClock } from "effect/testing"
-import { newProcess, passing, recordOf, turn } from "./agentSupport.ts"
+import { adjust, newProcess, passing, recordOf, turn } from "./agentSupport.ts"
 import { Bad } from "./support.ts"
 
 const layer = Layer.provideMerge(AgentSupervisor.layer, MemoryStore.layer)
@@ -120,7 +119,7 @@ describe("observability of agents", () => {
       )
       yield* turn
       process.wire.log.length = 0
-      yield* TestClock.adjust("10 minutes")
+      yield* adjust("10 minutes")
       assert.deepStrictEqual(process.wire.log, [])
       const store = yield* CheckpointStore.CheckpointStore
       const { items } = yield* store.listInterrupted({ status: ["running", "interrupted", "exhausted"] })

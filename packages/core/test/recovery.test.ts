@@ -12,8 +12,7 @@ import {
 } from "@everbeat/core"
 import { MemoryStore } from "@everbeat/store-memory"
 import { Deferred, Effect, Layer, Schema } from "effect"
-import { TestClock } from "effect/testing"
-import { newProcess, passing, type Process, processWith, stored, turn } from "./agentSupport.ts"
+import { adjust, newProcess, passing, type Process, processWith, stored, turn } from "./agentSupport.ts"
 import { unavailable } from "./support.ts"
 
 const stubborn = Agent.make("coder", { message: Schema.String, run: () => Effect.never, timeout: "1 day" })
@@ -58,17 +57,17 @@ describe("Recovery", () => {
       const orphaned = yield* lost.run(Agent.start(stubborn, { prompt: "y" }))
       lost.wire.before = () => Effect.never
       const second = yield* recovering({ agents: [willing] })
-      yield* TestClock.adjust("20 seconds")
+      yield* adjust("20 seconds")
       assert.deepStrictEqual(yield* statuses([runId, orphaned.runId]), ["running", "running"])
       yield* first.stop
-      yield* TestClock.adjust("10 seconds")
+      yield* adjust("10 seconds")
       yield* turn
       assert.deepStrictEqual((yield* stored(runId)).attempts.map(({ end, reason }) => [end, reason]), [
         ["released", "shutdown"],
         ["settled", undefined]
       ])
       // Within the lease and one poll.
-      yield* TestClock.adjust("10 seconds")
+      yield* adjust("10 seconds")
       yield* turn
       assert.strictEqual((yield* stored(orphaned.runId)).status, "ok")
       yield* second.stop
@@ -97,7 +96,7 @@ describe("Recovery", () => {
         { concurrency: "unbounded" }
       )
       const services = yield* Effect.forEach(replicas, use)
-      yield* TestClock.adjust("15 seconds")
+      yield* adjust("15 seconds")
       // Also when somebody asks for more at the same time.
       yield* Effect.forEach([...services, ...services], ({ sweep }) => sweep, { concurrency: "unbounded" })
       assert.strictEqual(running, 6)
@@ -119,9 +118,9 @@ describe("Recovery", () => {
           engine
         )
       )
-      yield* TestClock.adjust("1 minute")
+      yield* adjust("1 minute")
       process.wire.log.length = 0
-      yield* TestClock.adjust("1 hour")
+      yield* adjust("1 hour")
       assert.isAtMost(process.wire.log.length, 0.5 * 3600)
       assert.deepStrictEqual(new Set(process.wire.log), new Set(["claimNext", "listInterrupted"]))
       yield* process.stop
@@ -133,10 +132,10 @@ describe("Recovery", () => {
       const process = yield* recovering({ agents: [willing], reportInterval: "20 seconds" })
       process.wire.before = (operation) =>
         operation === "listInterrupted" ? Effect.die(new Error("boom")) : Effect.fail(unavailable(operation))
-      yield* TestClock.adjust("1 minute")
+      yield* adjust("1 minute")
       assert.deepStrictEqual(yield* statuses(runIds), ["interrupted", "interrupted"])
       process.wire.before = () => Effect.die(new Error("boom"))
-      yield* TestClock.adjust("1 minute")
+      yield* adjust("1 minute")
       process.wire.before = () => Effect.void
       yield* allOk(runIds)
       yield* process.stop
@@ -157,7 +156,7 @@ describe("Recovery", () => {
       const good = yield* interrupted(3)
       const recovered = yield* recovering({ agents: [willing], concurrency: 1 })
       yield* allOk(good)
-      yield* TestClock.adjust("10 minutes")
+      yield* adjust("10 minutes")
       for (const { runId } of bad) {
         const run = yield* stored(runId)
         assert.deepStrictEqual([run.status, run.attempts.length], ["interrupted", 1])
@@ -206,7 +205,7 @@ describe("Recovery", () => {
       })
       const exhausted = yield* process.run(Agent.start(exhaustedAgent))
       yield* passing(Effect.flip(exhausted.record))
-      yield* TestClock.adjust("10 minutes")
+      yield* adjust("10 minutes")
       const found = yield* report
       const ids = (runs: ReadonlyArray<{ readonly runId: RunId.RunId }>) => runs.map(({ runId }) => runId)
       assert(unknown !== undefined)
@@ -232,7 +231,7 @@ describe("Recovery", () => {
       const asking = yield* newProcess()
       asking.wire.before = (operation) => operation === "claim" ? Effect.fail(unavailable("claim")) : Effect.void
       yield* Effect.flip(asking.run(Agent.cancel(unknown)))
-      yield* TestClock.adjust("1 minute")
+      yield* adjust("1 minute")
       assert.strictEqual((yield* stored(unknown)).status, "cancelled")
       yield* process.stop
     }).pipe(Effect.provide(MemoryStore.layer)))
@@ -254,7 +253,7 @@ describe("Recovery", () => {
       yield* turn
       yield* first.stop
       const childOnly = yield* recovering({ agents: [child] })
-      yield* TestClock.adjust("1 minute")
+      yield* adjust("1 minute")
       const { orphans } = yield* (yield* use(childOnly)).report
       assert.deepStrictEqual(orphans, [], "its parent will ask for it")
       const both = yield* recovering({ agents: [child, parent] })
