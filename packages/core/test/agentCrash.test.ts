@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Agent, type AgentRun, AgentSupervisor, CheckpointStore, Transcript, Workspace } from "@everbeat/core"
+import { Crash } from "@everbeat/core/testing"
 import { MemoryStore } from "@everbeat/store-memory"
 import { Effect, Layer, Schema, Scope } from "effect"
 import { adjust, answer, calls, newProcess, passing, user } from "./agentSupport.ts"
-import { crashAfterWrite, type CrashPoint } from "./crash.ts"
 
 const steps = ["one", "two", "three"]
 
@@ -100,12 +100,12 @@ interface Outcome {
 const everyState = { status: ["running", "interrupted", "exhausted"] } as const
 
 /** Runs the agent in a process that is killed at its n-th write, and goes on with another one. */
-const attempt = (n: number, point: CrashPoint): Effect.Effect<Outcome> =>
+const attempt = (n: number, point: Crash.CrashPoint): Effect.Effect<Outcome> =>
   Effect.gen(function*() {
     const world: World = { applied: [], phases: [], told: [] }
     const files = yield* Workspace.MemoryFiles
     const workspace = yield* Workspace.Workspace
-    const crash = yield* crashAfterWrite(n, point)
+    const crash = yield* Crash.crashAfterWrite(n, point)
     const scope = yield* Scope.make() // never closed: a process that is killed tidies nothing up
     const doomed = yield* Layer.buildWithScope(Layer.fresh(AgentSupervisor.layer), scope).pipe(
       Effect.provideContext(crash.context)

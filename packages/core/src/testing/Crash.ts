@@ -1,15 +1,33 @@
-import { CheckpointStore, RunStore, type Workspace } from "@everbeat/core"
-import { Context, Deferred, Effect } from "effect"
+/**
+ * Processes that die at one of their writes, for tests of what comes after.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import { CheckpointStore } from "../CheckpointStore.ts"
+import { RunStore } from "../RunStore.ts"
+import type { Workspace } from "../Workspace.ts"
 
 /**
  * Where the process dies at its n-th write: `unsent`, before the write reaches the store; `unanswered`, when it was
  * executed and before its answer arrives; `answered`, right after the answer.
+ *
+ * @category models
+ * @since 0.1.0
  */
 export type CrashPoint = "unsent" | "unanswered" | "answered"
 
-/** The stores as a process sees them that is killed at one of its writes. */
+/**
+ * The stores as a process sees them that is killed at one of its writes.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface Crash {
-  readonly context: Context.Context<CheckpointStore.CheckpointStore | RunStore.RunStore>
+  /** Provide it to the engine or the supervisor of the process that dies. */
+  readonly context: Context.Context<CheckpointStore | RunStore>
   /** Succeeds when the process is dead. */
   readonly crashed: Effect.Effect<void>
   /** How many writes it has made. Renewals do not count: they depend on time. */
@@ -17,13 +35,56 @@ export interface Crash {
   /** Never goes on in a dead process: what an agent does outside its store begins with it. */
   readonly alive: Effect.Effect<void>
   /** The same for the files of the process. */
-  readonly workspace: (service: Workspace.Workspace["Service"]) => Workspace.Workspace["Service"]
+  readonly workspace: (service: Workspace["Service"]) => Workspace["Service"]
 }
 
-/** Kills a process at its n-th write: from then on nothing reaches the stores, and nothing is answered. */
-export const crashAfterWrite = Effect.fnUntraced(function*(n: number, point: CrashPoint = "unanswered") {
-  const store = yield* CheckpointStore.CheckpointStore
-  const runs = yield* RunStore.RunStore
+/**
+ * Kills a process at its n-th write: from then on nothing reaches the stores,
+ * and nothing is answered.
+ *
+ * **Details**
+ *
+ * It stands between the process and the stores of the context, which live on. Another process on those continues the run
+ * when the lease has expired. Run a test once for every n, and once for every point.
+ *
+ * **Gotchas**
+ *
+ * Nothing stops the fibers of the dead process: they wait for ever. What an agent does outside its store should begin with
+ * `alive`, so that it does no more of it.
+ *
+ * **Example** (A pass whose process dies)
+ *
+ * ```ts
+ * import { Heartbeat, HeartbeatEngine, RunStore, Step } from "@everbeat/core"
+ * import { Crash } from "@everbeat/core/testing"
+ * import { MemoryStore } from "@everbeat/store-memory"
+ * import { Effect } from "effect"
+ *
+ * const beat = Heartbeat.make("beat", [Step.make("one", { durability: "sync" }, () => Effect.void), Step.make("two", Effect.void)])
+ * const program = Effect.gen(function*() {
+ *   const crash = yield* Crash.crashAfterWrite(2) // begin, and the outcome of `one`
+ *   const dying = Heartbeat.run(beat, { agent: "triage" }).pipe(
+ *     Effect.provide(HeartbeatEngine.layer),
+ *     Effect.provideContext(crash.context)
+ *   )
+ *   yield* Effect.forkChild(dying)
+ *   yield* crash.crashed
+ *   const { items } = yield* Effect.flatMap(RunStore.RunStore, (runs) => runs.list())
+ *   return items.map(({ status }) => status)
+ * })
+ *
+ * await Effect.runPromise(Effect.provide(program, MemoryStore.layer)) // => ["running"]
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const crashAfterWrite: (
+  n: number,
+  point?: CrashPoint
+) => Effect.Effect<Crash, never, CheckpointStore | RunStore> = Effect.fnUntraced(function*(n, point = "unanswered") {
+  const store = yield* CheckpointStore
+  const runs = yield* RunStore
   const crashed = yield* Deferred.make<void>()
   let writes = 0
   let dead = false
@@ -43,7 +104,7 @@ export const crashAfterWrite = Effect.fnUntraced(function*(n: number, point: Cra
       return point === "unanswered" ? Effect.andThen(executed, Effect.never) : executed
     })
   return {
-    context: Context.make(CheckpointStore.CheckpointStore, {
+    context: Context.make(CheckpointStore, {
       begin: (input) => write(store.begin(input)),
       save: (lease, delta) => write(store.save(lease, delta)),
       settle: (lease, run) => write(store.settle(lease, run)),
@@ -56,7 +117,7 @@ export const crashAfterWrite = Effect.fnUntraced(function*(n: number, point: Cra
       listInterrupted: (...input) => read(store.listInterrupted(...input)),
       delete: (lease) => write(store.delete(lease)),
       ping: read(store.ping)
-    }).pipe(Context.add(RunStore.RunStore, {
+    }).pipe(Context.add(RunStore, {
       get: (runId) => read(runs.get(runId)),
       list: (...input) => read(runs.list(...input)),
       prune: (options) => read(runs.prune(options)),
