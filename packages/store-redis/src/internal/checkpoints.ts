@@ -150,14 +150,18 @@ export const make = (partitions: Partitions): Service => {
       const answers = Read.list(reply)
       return items.map((lease, index) => ({
         lease,
-        state: states[Read.text(answers[2 * index])] ?? "gone",
+        state: states[Read.text(answers[2 * index])] ?? "unknown",
         cancelRequested: Read.number(answers[2 * index + 1]) === 1
       }))
     })
 
   const renewAll: Service["renew"] = (leases, ttl) => {
-    // Of a node that is down nothing is known; the answers of the others must be there before the caller gives up.
-    const patience = Duration.divideUnsafe(partitions.settings.timeout, 2)
+    // Of a node that is down nothing is known; the answers of the others must be there before the caller gives up, who
+    // waits for a quarter of the lease at least.
+    const patience = Duration.min(
+      Duration.divideUnsafe(partitions.settings.timeout, 2),
+      Duration.millis(Math.max(1, millisOf(ttl) / 8))
+    )
     return Effect.flatMap(
       Effect.forEach(
         grouped(leases, ({ runId }) => ofRun(runId), renewSize),
