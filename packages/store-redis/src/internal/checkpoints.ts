@@ -95,10 +95,14 @@ export const make = (partitions: Partitions): Service => {
     })
 
   const beginRun = (input: BeginInput): ReturnType<Service["begin"]> => {
-    const { exclusive, idempotency, meta: { agentName, runId }, owner, resumes, ttl } = input
+    const { exclusive, idempotency, maxAttempts, meta: { agentName, runId }, owner, resumes, ttl } = input
     if (bucketOf(runId) !== bucketOfAgent(agentName)) {
       const detail = `run id ${runId} was not made for agent ${agentName}: make it with RunId.make`
       return Effect.fail(Errors.refused("begin", detail))
+    }
+    // A number that cannot be read back would spoil every list that the run is in.
+    if (Number.isNaN(maxAttempts)) {
+      return Effect.fail(Errors.refused("begin", "the number of attempts is not a number"))
     }
     const sameHash = resumes === "same-hash" ? 1 : 0
     const args = [runId, Text.encode(owner), millisOf(ttl), exclusive ? 1 : 0, name(), sameHash, ...headFields(input)]
@@ -131,6 +135,9 @@ export const make = (partitions: Partitions): Service => {
     const { fence, owner, runId } = lease
     if (delta.rows.length > maxRows) {
       return Effect.fail(Errors.refused("save", `one save appends up to ${maxRows} messages, not ${delta.rows.length}`))
+    }
+    if (delta.iteration !== undefined && !Number.isSafeInteger(delta.iteration)) {
+      return Effect.fail(Errors.refused("save", `the iteration ${delta.iteration} is not a whole number`))
     }
     const args: Array<string | number> = [runId, Text.encode(owner), fence, millisOf(delta.ttl), delta.position, 0]
     args.push(name(), delta.segments.map(([from, to]) => `${from},${to}`).join(";"))
