@@ -265,7 +265,10 @@ export class CheckpointStore extends Context.Service<CheckpointStore, {
     options?: ReleaseOptions
   ) => Effect.Effect<void, Fenced | Gone | StoreError>
 
-  /** Renews many leases in one statement; the answers are in the order of the leases. */
+  /**
+   * Renews many leases in one statement; the answers are in the order of the leases. What cannot be asked within an
+   * eighth of the time is `unknown`, so that the others are told of theirs.
+   */
   readonly renew: (
     leases: ReadonlyArray<Lease>,
     ttl: Duration.Duration

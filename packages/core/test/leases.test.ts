@@ -144,4 +144,32 @@ it.layer(stores)("Leases of one process", (it) => {
       yield* here.save({ iteration: 1 })
       yield* here.flush
     }))
+
+  it.effect("an impatient owner still hears what the store knows of its lease when a part of it is down", () =>
+    Effect.gen(function*() {
+      const real = yield* CheckpointStore.CheckpointStore
+      let down = ""
+      const store: typeof real = {
+        ...real,
+        renew: (leases, ttl) =>
+          Effect.map(
+            // The store waits for the part that is down as long as it may.
+            Effect.delay(real.renew(leases.filter(({ runId }) => runId !== down), ttl), "3 seconds"),
+            (renewals) =>
+              leases.map(({ runId }) =>
+                renewals.find((renewal) => renewal.runId === runId) ??
+                  { runId, state: "unknown", cancelRequested: false } as const
+              )
+          )
+      }
+      const options = { store, meta, storeTimeout: "1 second" } as const
+      const here = yield* Checkpointer.make(options)
+      const there = yield* Checkpointer.make(options)
+      const lost = yield* Effect.forkChild(Effect.flip(there.stopped))
+      down = there.runId
+      yield* TestClock.adjust("60 seconds")
+      assert.strictEqual((yield* Fiber.join(lost))._tag, "LeaseLost")
+      yield* here.save({ iteration: 1 })
+      yield* here.flush
+    }))
 })

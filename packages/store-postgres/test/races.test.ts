@@ -1,7 +1,17 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Result } from "effect"
 import { DatabaseError, type QueryConfig } from "pg"
-import { append, begun, freshAgent, freshStore, inputOf, recordOf, replicas, ttl } from "./support/fixtures.ts"
+import {
+  append,
+  begun,
+  freshAgent,
+  freshStore,
+  inputOf,
+  recordOf,
+  replicas,
+  ttl,
+  whileLocked
+} from "./support/fixtures.ts"
 
 const tally = <A, E extends { readonly _tag: string }>(
   results: ReadonlyArray<Result.Result<A, E>>,
@@ -104,6 +114,35 @@ describe("PostgresStore, from many connections", () => {
       yield* Effect.raceFirst(saving, renewing)
 
       assert.strictEqual(failures, 0)
+    }).pipe(Effect.scoped))
+
+  it.live("renews the other leases while somebody keeps the row of one locked, and waits on no connection", () =>
+    Effect.gen(function*() {
+      const { checkpoints, pool, schema } = yield* freshStore({ max: 2 })
+      const locked = yield* begun(checkpoints)
+      const free = yield* begun(checkpoints)
+      const renewing = checkpoints.renew([locked, free, locked], ttl)
+      const [all, one] = yield* whileLocked(
+        pool,
+        schema,
+        locked.runId,
+        Effect.gen(function*() {
+          const all = yield* Effect.forEach([1, 2, 3], () => renewing)
+          const one = yield* Effect.flip(checkpoints.renew([locked], ttl))
+          yield* checkpoints.save(free, append(0, ["a"]))
+          return [all, one] as const
+        })
+      )
+
+      for (const renewals of all) {
+        assert.deepStrictEqual(renewals.map(({ runId, state }) => [runId, state]), [
+          [locked.runId, "unknown"],
+          [free.runId, "renewed"],
+          [locked.runId, "unknown"]
+        ])
+      }
+      assert.isTrue(one.isRetryable)
+      assert.deepStrictEqual((yield* renewing).map(({ state }) => state), ["renewed", "renewed", "renewed"])
     }).pipe(Effect.scoped))
 
   it.live("lets no save or renewal that crosses a release take the lease back", () =>

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { AgentName, Checkpointer } from "@everbeat/core"
 import { RedisStore } from "@everbeat/store-redis"
 import { Duration, Effect } from "effect"
 import { startRedisCluster } from "../../../test/servers/redis.ts"
@@ -65,6 +66,57 @@ describe("a Cluster with a node that is down", () => {
         assert(lease !== undefined && input !== undefined)
         yield* checkpoints.save(lease, append(0, "a"))
         yield* checkpoints.settle(lease, yield* recordOf(input))
+      }).pipe(Effect.scoped),
+    60_000
+  )
+
+  it.live(
+    "takes no healthy run along when the node hangs, however impatient the owners are",
+    () =>
+      Effect.gen(function*() {
+        const { nodes } = yield* ownCluster
+        yield* Effect.forEach(nodes, ({ url }) =>
+          Effect.flatMap(
+            hostClient(url),
+            (admin) => Effect.promise(() => admin.config("SET", "cluster-require-full-coverage", "no"))
+          ))
+        const { checkpoints, runs } = yield* RedisStore.make({
+          cluster: { nodes: nodes.map(({ port }) => ({ host: "127.0.0.1", port })) }
+        })
+        const owners = yield* Effect.forEach(
+          Array.from({ length: 16 }, (_, n) => AgentName.make(`agent-${n}`)),
+          (agentName) =>
+            Checkpointer.make({
+              store: checkpoints,
+              runs,
+              meta: { agentName },
+              leaseTtl: "12 seconds",
+              storeTimeout: "1 second"
+            })
+        )
+        const [node] = nodes
+        assert(node !== undefined)
+        const frozen = node.pid()
+        yield* Effect.acquireRelease(
+          Effect.sync(() => process.kill(frozen, "SIGSTOP")),
+          () => Effect.sync(() => process.kill(frozen, "SIGCONT"))
+        )
+        const reached = yield* Effect.forEach(
+          owners,
+          ({ runId }) => Effect.isSuccess(Effect.timeout(checkpoints.load(runId), "1 second")),
+          { concurrency: "unbounded" }
+        )
+        const cutOff = owners.filter((_, n) => reached[n] === false)
+        const healthy = owners.filter((_, n) => reached[n] === true)
+        assert(cutOff.length > 0 && healthy.length > 0, `${healthy.length} of ${owners.length} runs are reached`)
+        // All leases were granted at the same time: when those are lost, the others would be lost, too.
+        const lost = yield* Effect.forEach(cutOff, ({ stopped }) => Effect.flip(stopped), { concurrency: "unbounded" })
+        assert.deepStrictEqual([...new Set(lost.map(({ _tag }) => _tag))], ["LeaseLost"])
+        yield* Effect.sleep("2 seconds")
+        for (const owner of healthy) {
+          yield* owner.save({ iteration: 1 })
+          yield* owner.flush
+        }
       }).pipe(Effect.scoped),
     60_000
   )

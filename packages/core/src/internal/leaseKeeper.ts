@@ -57,7 +57,11 @@ export class LeaseKeeper {
     this.ttlMillis = Duration.toMillis(setup.ttl)
   }
 
-  /** For a user that waits so long for the store: a renewal waits as long as the most patient of its leases. */
+  /**
+   * For a user that waits so long for the store: a renewal waits as long as the most patient of its leases, and for a
+   * quarter of the lease at least. Nobody waits for it, and who gives up early does not hear what the store knows of
+   * the other leases when a part of it is down.
+   */
   within(storeMillis: number): LeaseHolding {
     return {
       add: (lease, askedAt, told) => this.add({ lease, deadline: this.deadlineFrom(askedAt), storeMillis, ...told }),
@@ -109,7 +113,7 @@ export class LeaseKeeper {
     const { fork, store, ttl, watch } = this.setup
     const asked = [...this.held.values()]
     const leases = asked.map(({ lease }) => lease)
-    const patience = Math.max(...asked.map(({ storeMillis }) => storeMillis))
+    const patience = asked.reduce((most, { storeMillis }) => Math.max(most, storeMillis), this.ttlMillis / 4)
     // The deadline decides when to give up; until then the store is asked more often.
     const askAgainSoon = (): void => {
       this.nextRenewal = watch.now() + this.ttlMillis / 12

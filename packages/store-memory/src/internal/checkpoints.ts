@@ -35,6 +35,11 @@ const cursorPattern = /^\d{16} [0-9a-f-]{36}$/
 const holds = (head: State.Head, lease: Lease): boolean =>
   head.fence === lease.fence && head.owner === lease.owner && head.released === undefined
 
+/** The last instant that a date can tell: an endless lease still has an end that can be listed. */
+const lastInstant = 8_640_000_000_000_000
+
+const leaseEnd = (now: number, ttl: Duration.Duration): number => Math.min(lastInstant, now + Duration.toMillis(ttl))
+
 /** `now` is the store's clock; `onSettled` is called after a run was recorded. */
 export const make = (
   state: State.State,
@@ -79,7 +84,7 @@ export const make = (
     ]
     head.stalled++
     head.released = undefined
-    head.leaseUntil = now + Duration.toMillis(ttl)
+    head.leaseUntil = leaseEnd(now, ttl)
     return {
       _tag: "Resumed",
       lease: { runId: head.meta.runId, owner, fence: head.fence },
@@ -129,7 +134,7 @@ export const make = (
         attempts: [{ number: 1, owner, fence, startedAt: DateTime.makeUnsafe(now) }],
         owner,
         fence,
-        leaseUntil: now + Duration.toMillis(ttl),
+        leaseUntil: leaseEnd(now, ttl),
         released: undefined,
         stalled: 1,
         cancelRequested: false,
@@ -164,7 +169,7 @@ export const make = (
       if (delta.completedPhases !== undefined) head.completedPhases = [...delta.completedPhases]
       head.notes = delta.notes ?? head.notes
       head.workspace = delta.workspace ?? head.workspace
-      head.leaseUntil = now + Duration.toMillis(delta.ttl)
+      head.leaseUntil = leaseEnd(now, delta.ttl)
       head.updatedAt = now
       return Effect.succeed({ position: head.rows.length, cancelRequested: head.cancelRequested })
     })
@@ -177,7 +182,7 @@ export const make = (
         if (!holds(head, { runId, fence, owner })) {
           return { runId, state: "fenced", cancelRequested: false } as const
         }
-        head.leaseUntil = now + Duration.toMillis(ttl)
+        head.leaseUntil = leaseEnd(now, ttl)
         return { runId, state: "renewed", cancelRequested: head.cancelRequested } as const
       }))
     )

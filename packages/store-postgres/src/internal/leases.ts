@@ -3,7 +3,8 @@ import type { CheckpointStore, Renewal } from "@everbeat/core/CheckpointStore"
 import type { Lease } from "@everbeat/core/Lease"
 import { type Fenced, type Gone, RunNotFound, type StoreError } from "@everbeat/core/StoreError"
 import * as Effect from "effect/Effect"
-import { type Client, maxRaces, untilWon } from "./client.ts"
+import * as Option from "effect/Option"
+import { type Client, untilWon } from "./client.ts"
 import { contention } from "./errors.ts"
 import { escape, escapeOptional } from "./escape.ts"
 import { answer } from "./settle.ts"
@@ -15,19 +16,22 @@ const states: ReadonlySet<unknown> = new Set<Renewal["state"]>(["renewed", "fenc
 
 const isState = (state: unknown): state is Renewal["state"] => states.has(state)
 
+/** How often leases are asked for whose rows are locked: in all about half a second. */
+const maxRenewals = 9
+
 const leaseColumns = [["n", "int"], ["run_id", "uuid"], ["fence", "bigint"], ["owner", "text"]] as const
 
 export const make = (
   client: Client,
   { row, run }: Sql.Tables
 ): Pick<Service, "renew" | "release" | "delete" | "requestCancel"> => {
-  // Many rows in one statement: it waits for none of them while it holds others, so it is in no deadlock with saves.
-  const renewal = (waits: boolean): string =>
-    `with ${Sql.clock},
+  // Many rows in one statement: it waits for none of them. It is in no deadlock with saves, and a row that somebody keeps
+  // locked holds up neither the other leases nor a connection.
+  const renewal = `with ${Sql.clock},
   i as materialized (select * from ${Sql.source(leaseColumns, true)}),
   l as materialized (
     select r.run_id from i join ${run} r on r.run_id = i.run_id and ${Sql.holds("r", "i.fence", "i.owner")}
-    where r.settled_at is null order by r.run_id for no key update of r${waits ? "" : " skip locked"}),
+    where r.settled_at is null order by r.run_id for no key update of r skip locked),
   u as (
     update ${run} r set ${Sql.renewed("r", "$5::float8")} from l, t where r.run_id = l.run_id
     returning r.run_id, r.fence, r.owner, r.cancel_requested)
@@ -88,9 +92,9 @@ export const make = (
     ))
 
   /** Renews what it can and answers it; a row that is being written at this moment has no answer. */
-  const renewSome = (leases: ReadonlyArray<Lease>, ttl: number, waits: boolean) =>
+  const renewSome = (leases: ReadonlyArray<Lease>, ttl: number) =>
     Effect.map(
-      client.run("renew", renewal(waits), [
+      client.run("renew", renewal, [
         leases.map((_, n) => n),
         leases.map(({ runId }) => runId),
         leases.map(({ fence }) => fence),
@@ -108,15 +112,23 @@ export const make = (
       }
     )
 
+  /** A save keeps its row for a moment: it is asked for again, later and later, before it counts as unknown. */
   const renew = (leases: ReadonlyArray<Lease>, ttl: number): Effect.Effect<ReadonlyArray<Renewal>, StoreError> =>
     Effect.gen(function*() {
       const answers = new Map<Lease, Renewal>()
-      for (let race = 0; race < maxRaces; race++) {
-        const rest = leases.filter((lease) => !answers.has(lease))
-        if (rest.length === 0) return leases.flatMap((lease) => answers.get(lease) ?? [])
-        for (const [lease, answer] of yield* renewSome(rest, ttl, race >= 3)) answers.set(lease, answer)
+      const unanswered = () => leases.filter((lease) => !answers.has(lease))
+      for (let race = 0, rest = leases; race < maxRenewals && rest.length > 0; race++, rest = unanswered()) {
+        if (race > 2) yield* Effect.sleep(2 ** race)
+        const some = renewSome(rest, ttl)
+        // What was renewed must reach the caller.
+        const found = yield* (answers.size === 0 ? Effect.asSome(some) : Effect.option(some))
+        if (Option.isNone(found)) break
+        for (const [lease, answer] of found.value) answers.set(lease, answer)
       }
-      return yield* contention("renew")
+      if (answers.size === 0 && leases.length > 0) return yield* contention("renew")
+      return leases.map((lease) =>
+        answers.get(lease) ?? { runId: lease.runId, state: "unknown", cancelRequested: false }
+      )
     })
 
   return {

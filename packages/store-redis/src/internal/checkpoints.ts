@@ -95,10 +95,14 @@ export const make = (partitions: Partitions): Service => {
     })
 
   const beginRun = (input: BeginInput): ReturnType<Service["begin"]> => {
-    const { exclusive, idempotency, meta: { agentName, runId }, owner, resumes, ttl } = input
+    const { exclusive, idempotency, maxAttempts, meta: { agentName, runId }, owner, resumes, ttl } = input
     if (bucketOf(runId) !== bucketOfAgent(agentName)) {
       const detail = `run id ${runId} was not made for agent ${agentName}: make it with RunId.make`
       return Effect.fail(Errors.refused("begin", detail))
+    }
+    // A number that cannot be read back would spoil every list that the run is in.
+    if (Number.isNaN(maxAttempts)) {
+      return Effect.fail(Errors.refused("begin", "the number of attempts is not a number"))
     }
     const sameHash = resumes === "same-hash" ? 1 : 0
     const args = [runId, Text.encode(owner), millisOf(ttl), exclusive ? 1 : 0, name(), sameHash, ...headFields(input)]
@@ -132,6 +136,9 @@ export const make = (partitions: Partitions): Service => {
     if (delta.rows.length > maxRows) {
       return Effect.fail(Errors.refused("save", `one save appends up to ${maxRows} messages, not ${delta.rows.length}`))
     }
+    if (delta.iteration !== undefined && !Number.isSafeInteger(delta.iteration)) {
+      return Effect.fail(Errors.refused("save", `the iteration ${delta.iteration} is not a whole number`))
+    }
     const args: Array<string | number> = [runId, Text.encode(owner), fence, millisOf(delta.ttl), delta.position, 0]
     args.push(name(), delta.segments.map(([from, to]) => `${from},${to}`).join(";"))
     addDelta(args, delta)
@@ -150,14 +157,18 @@ export const make = (partitions: Partitions): Service => {
       const answers = Read.list(reply)
       return items.map((lease, index) => ({
         lease,
-        state: states[Read.text(answers[2 * index])] ?? "gone",
+        state: states[Read.text(answers[2 * index])] ?? "unknown",
         cancelRequested: Read.number(answers[2 * index + 1]) === 1
       }))
     })
 
   const renewAll: Service["renew"] = (leases, ttl) => {
-    // Of a node that is down nothing is known; the answers of the others must be there before the caller gives up.
-    const patience = Duration.divideUnsafe(partitions.settings.timeout, 2)
+    // Of a node that is down nothing is known; the answers of the others must be there before the caller gives up, who
+    // waits for a quarter of the lease at least.
+    const patience = Duration.min(
+      Duration.divideUnsafe(partitions.settings.timeout, 2),
+      Duration.millis(Math.max(1, millisOf(ttl) / 8))
+    )
     return Effect.flatMap(
       Effect.forEach(
         grouped(leases, ({ runId }) => ofRun(runId), renewSize),

@@ -223,6 +223,27 @@ export const cases: ReadonlyArray<Case> = [
     })
   ),
   check(
+    "an endless lease and numbers that are none spoil no list",
+    Effect.gen(function*() {
+      const store = yield* CheckpointStore
+      const agentName = yield* Fixtures.freshAgent
+      const given: Fixtures.Given = { exclusive: false, meta: { agentName } }
+      const good = yield* Fixtures.started({ ...given, ttl: Duration.infinity })
+      yield* store.load(good.runId)
+      for (const iteration of [Number.NaN, Infinity]) {
+        yield* Effect.result(store.save(good.lease, Fixtures.append(0, [], { iteration, ttl: Fixtures.longTtl })))
+        yield* store.load(good.runId)
+      }
+      // A store may refuse what it cannot keep, but what it accepted it must be able to read.
+      const odd = yield* Fixtures.inputOf({ ...given, maxAttempts: Number.NaN })
+      const accepted = yield* Effect.result(store.begin(odd))
+      const { items } = yield* store.listInterrupted({ agentName, status: ["running"] })
+
+      const runs = accepted._tag === "Success" ? [good.runId, odd.meta.runId] : [good.runId]
+      assert.deepStrictEqual(Fixtures.idsOf(items).toSorted(), runs.toSorted())
+    })
+  ),
+  check(
     "gives pages of 50 unless told",
     Effect.gen(function*() {
       const store = yield* CheckpointStore
