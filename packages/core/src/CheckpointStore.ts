@@ -14,7 +14,7 @@
  *   the old or the new state.
  * - A `StoreError` that is retryable leaves the outcome of a write unknown.
  * - Texts are any strings, and are read back exactly: NUL and lone surrogates
- *   included.
+ *   included. Only an idempotency key of more than 1,000 bytes may be refused.
  * - An attempt made progress when it saved new rows, or other notes or another
  *   workspace than before. `maxAttempts` attempts exhaust a run, and so do two in
  *   a row without progress. Attempts are counted when the run is claimed.
