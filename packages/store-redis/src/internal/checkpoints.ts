@@ -157,7 +157,7 @@ export const make = (partitions: Partitions): Service => {
       const answers = Read.list(reply)
       return items.map((lease, index) => ({
         lease,
-        state: states[Read.text(answers[2 * index])] ?? "unknown",
+        state: states[Read.text(answers[2 * index])] ?? "unknown" as const,
         cancelRequested: Read.number(answers[2 * index + 1]) === 1
       }))
     })
