@@ -263,7 +263,8 @@ it.layer(stores)("MessageCodec", (it) => {
       assert.strictEqual(after.status, "interrupted")
       const format = yield* refusal(runId, MessageCodec.make(Text, { version: 3 }), (texts) => texts.fill("2.new!"))
       assert.strictEqual(format.reason, "newer-version")
-      assert.deepInclude((yield* load(runId)).attempts[1], { end: "released", reason: "MessageUnreadable" })
+      // Who could not read it did not run it: neither claim is an attempt.
+      assert.lengthOf((yield* load(runId)).attempts, 1)
     }))
 
   it.effect("a row of an older version is upgraded, and stays as it is until it is rewritten", () =>
