@@ -266,8 +266,8 @@ export class CheckpointStore extends Context.Service<CheckpointStore, {
   ) => Effect.Effect<void, Fenced | Gone | StoreError>
 
   /**
-   * Renews many leases in one statement; the answers are in the order of the leases. What cannot be asked within an
-   * eighth of the time is `unknown`, so that the others are told of theirs.
+   * Renews many leases in one statement; the answers are in the order of the leases. A part of the store that
+   * does not answer within an eighth of the time (half a second at least) is `unknown`.
    */
   readonly renew: (
     leases: ReadonlyArray<Lease>,
