@@ -14,7 +14,7 @@
  *   the old or the new state.
  * - A `StoreError` that is retryable leaves the outcome of a write unknown.
  * - Texts are any strings, and are read back exactly: NUL and lone surrogates
- *   included.
+ *   included. Only an idempotency key of more than 1,000 bytes may be refused.
  * - An attempt made progress when it saved new rows, or other notes or another
  *   workspace than before. `maxAttempts` attempts exhaust a run, and so do two in
  *   a row without progress. Attempts are counted when the run is claimed.
@@ -266,8 +266,8 @@ export class CheckpointStore extends Context.Service<CheckpointStore, {
   ) => Effect.Effect<void, Fenced | Gone | StoreError>
 
   /**
-   * Renews many leases in one statement; the answers are in the order of the leases. What cannot be asked within an
-   * eighth of the time is `unknown`, so that the others are told of theirs.
+   * Renews many leases in one statement; the answers are in the order of the leases. A part of the store that
+   * does not answer within an eighth of the time (half a second at least) is `unknown`.
    */
   readonly renew: (
     leases: ReadonlyArray<Lease>,

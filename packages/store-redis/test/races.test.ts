@@ -1,8 +1,9 @@
 import { assert, describe, inject, it } from "@effect/vitest"
+import { AgentName } from "@everbeat/core"
 import { RedisStore } from "@everbeat/store-redis"
 import { Duration, Effect, Result } from "effect"
 import { Redis } from "ioredis"
-import { append, begun, fresh, inputFor, onCluster, onServer, recordOf, ttl } from "./support.ts"
+import { append, begun, fresh, hostClient, inputFor, onCluster, onServer, recordOf, ttl } from "./support.ts"
 
 const all = { concurrency: "unbounded" } as const
 const times = (length: number) => Array.from({ length }, (_, index) => index)
@@ -239,5 +240,37 @@ describe("a Cluster", () => {
       // A save that was under way when the slot was moving may have come through.
       assert.isTrue(Result.isSuccess(saved) || saved.failure._tag === "Conflict")
       assert.deepStrictEqual((yield* stores.checkpoints.load(lease.runId)).messages, ["a", "b"])
+    }).pipe(Effect.scoped))
+})
+
+describe("races on a slow connection", () => {
+  it.live("lists a run whose lease ends while the list is made", () =>
+    Effect.gen(function*() {
+      const client = yield* hostClient(inject("redisUrl"))
+      const stores = yield* RedisStore.makeFrom(client, { prefix: fresh("ending") })
+      const status = ["running", "interrupted", "exhausted"] as const
+      // Loads the scripts: what is asked below is asked once.
+      yield* stores.checkpoints.listInterrupted({ agentName: AgentName.make("a"), status })
+      const input = inputFor("a", { ttl: Duration.millis(500) })
+      const lease = yield* begun(stores, input)
+      const evalsha = client.evalsha.bind(client)
+      let asked = 0
+      const ended = Effect.runPromise(Effect.repeat(
+        Effect.map(stores.checkpoints.load(lease.runId), (run) => run.status),
+        { until: (status) => status !== "running" }
+      ))
+      // Only the first question arrives before the lease ends.
+      Object.assign(client, {
+        evalsha: async (...args: Parameters<typeof evalsha>) => {
+          if (args.includes("any") || args.includes("live") || args.includes("ended")) {
+            if (asked++ > 0) await ended
+          }
+          return evalsha(...args)
+        }
+      })
+      const { items } = yield* stores.checkpoints.listInterrupted({ agentName: input.meta.agentName, status })
+
+      assert.isAbove(asked, 1)
+      assert.deepStrictEqual(items.map(({ runId }) => runId), [lease.runId])
     }).pipe(Effect.scoped))
 })

@@ -41,6 +41,9 @@ const encodeRun = Schema.encodeUnknownEffect(AgentRunJson)
 /** Redis takes 1,048,576 arguments, and closes the connection on more; some are not rows. */
 const maxRows = 1_000_000
 
+/** Milliseconds that a renewal waits for a node at least, however short the lease is. */
+const leastPatience = 500
+
 /** Leases that one script renews. */
 const renewSize = 500
 
@@ -167,7 +170,7 @@ export const make = (partitions: Partitions): Service => {
     // waits for a quarter of the lease at least.
     const patience = Duration.min(
       Duration.divideUnsafe(partitions.settings.timeout, 2),
-      Duration.millis(Math.max(1, millisOf(ttl) / 8))
+      Duration.millis(Math.max(leastPatience, millisOf(ttl) / 8))
     )
     return Effect.flatMap(
       Effect.forEach(

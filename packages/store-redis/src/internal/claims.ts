@@ -101,13 +101,19 @@ export const listInterrupted = (partitions: Partitions): Service["listInterrupte
     const filters = interruptedFilters(filter)
     const ago = filter.interruptedFor === undefined ? 0 : millisOf(filter.interruptedFor)
     const asked = filter.agentName === undefined ? partitions.all : [partitions.ofAgent(filter.agentName)]
-    const from = (partition: number, set: "due" | "spent", state: "ended" | "live"): Source<Scan.Due> =>
-      Scan.dueSource(partitions, "listInterrupted", partition, set, state, ago, filters)
     const live = status.includes("running") && filter.interruptedFor === undefined
+    // One question for both: between two, the lease of a run may end, and neither would find it.
+    const stateOf = (ended: boolean): Scan.DueState | undefined =>
+      ended && live ? "any" : ended ? "ended" : live ? "live" : undefined
+    const from = (partition: number, set: "due" | "spent", ended: boolean): ReadonlyArray<Source<Scan.Due>> => {
+      const state = stateOf(ended)
+      return state === undefined
+        ? []
+        : [Scan.dueSource(partitions, "listInterrupted", partition, set, state, ago, filters)]
+    }
     const sources = asked.flatMap((partition) => [
-      ...(status.includes("interrupted") ? [from(partition, "due", "ended")] : []),
-      ...(status.includes("exhausted") ? [from(partition, "spent", "ended")] : []),
-      ...(live ? [from(partition, "due", "live"), from(partition, "spent", "live")] : [])
+      ...from(partition, "due", status.includes("interrupted")),
+      ...from(partition, "spent", status.includes("exhausted"))
     ])
     const { items, next } = yield* mergePage(sources, Scan.dueOf(page.cursor), Scan.limitOf(page), Scan.compareDue)
     const runs = yield* Scan.readRuns(partitions, "listInterrupted", items.map(({ runId }) => runId))

@@ -48,13 +48,16 @@ export const compareNewest = (a: string, b: string): number => compareText(b, a)
 
 export const newestOf = (cursor: string | undefined): string => isRunId(cursor) ? cursor : newest
 
-/** Runs in flight of one partition: of the sets `due` or `spent`, those whose lease has ended or is live. */
+/** Which leases a list asks for: those that have ended, those that are live, or all. */
+export type DueState = "ended" | "live" | "any"
+
+/** Runs in flight of one partition: of the sets `due` or `spent`, by the state of their lease. */
 export const dueSource = (
   partitions: Partitions,
   operation: string,
   partition: number,
   set: "due" | "spent",
-  state: "ended" | "live",
+  state: DueState,
   agoMillis: number,
   filters: ReadonlyArray<string>
 ): Source<Due> =>

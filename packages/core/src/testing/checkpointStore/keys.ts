@@ -233,5 +233,22 @@ export const cases: ReadonlyArray<Case> = [
         assert.deepStrictEqual(run.idempotency, Fixtures.idempotency(key, key))
       }
     })
+  ),
+  check(
+    "tells keys of 1,000 bytes apart that nothing shortens",
+    Effect.gen(function*() {
+      const store = yield* CheckpointStore
+      const agentName = yield* Fixtures.freshAgent
+      const long = Array.from({ length: 40 }, () => Fixtures.freshText("")).join("").slice(0, 999)
+      const keys = [`${long}a`, `${long}b`]
+      for (const key of keys) {
+        yield* Fixtures.settled({ idempotency: Fixtures.idempotency(key), meta: { agentName } })
+      }
+      for (const key of keys) {
+        const input = yield* Fixtures.inputOf({ idempotency: Fixtures.idempotency(key), meta: { agentName } })
+        const { run } = Fixtures.asReplayed(yield* store.begin(input))
+        assert.deepStrictEqual(run.idempotency, Fixtures.idempotency(key))
+      }
+    })
   )
 ]

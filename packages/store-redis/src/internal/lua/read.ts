@@ -73,7 +73,7 @@ return { done, last, found }
 )
 
 /**
- * Looks for runs in flight, in the order in which their leases end. ARGV: set, `ended` or `live`, how long ago at
+ * Looks for runs in flight, in the order in which their leases end. ARGV: set, `ended`, `live` or `any`, how long ago at
  * least, lease and id after which to look, how many to find, how many to look at, then filters and their values.
  */
 export const scanDue = Shared.script(
@@ -86,7 +86,7 @@ local want, budget = tonumber(ARGV[6]), tonumber(ARGV[7])
 local low, high = int(afterLease), '+inf'
 if ARGV[2] == 'ended' then
   high = int(now - ARGV[3])
-elseif now >= afterLease then
+elseif ARGV[2] == 'live' and now >= afterLease then
   low = '(' .. int(now)
 end
 local f, definitions = {}, nil
