@@ -74,6 +74,8 @@ export interface RecoveryReport {
   readonly unknown: ReadonlyArray<RunInFlight>
   /** Runs whose parent has ended or is gone: nobody asks for them any more. Resume or cancel them by their id. */
   readonly orphans: ReadonlyArray<RunInFlight>
+  /** Runs that this process was given and could not continue: their checkpoint is of a newer version, or damaged. */
+  readonly unreadable: ReadonlyArray<RunInFlight>
   /** Runs that used up their attempts. */
   readonly exhausted: ReadonlyArray<RunInFlight>
 }
@@ -133,7 +135,7 @@ type ServicesOf<H> = H extends Heartbeat.Heartbeat<string, unknown, unknown, inf
  *   Layer.provideMerge(MemoryStore.layer)
  * )
  * const program = Effect.flatMap(Recovery.Recovery, (recovery) => recovery.report)
- * await Effect.runPromise(Effect.provide(program, layer)) // => { unknown: [], orphans: [], exhausted: [] }
+ * await Effect.runPromise(Effect.provide(program, layer)) // => { unknown: [], orphans: [], unreadable: [], exhausted: [] }
  * ```
  *
  * @category layers

@@ -161,6 +161,8 @@ describe("Recovery", () => {
         const run = yield* stored(runId)
         assert.deepStrictEqual([run.status, run.attempts.length], ["interrupted", 1])
       }
+      const { unreadable } = yield* recovered.run(Effect.flatMap(Recovery.Recovery, (_) => _.report))
+      assert.sameMembers(unreadable.map(({ runId }) => runId), bad.map(({ runId }) => runId))
       yield* recovered.stop
     }).pipe(Effect.provide(MemoryStore.layer)))
 

@@ -52,6 +52,8 @@ export const makeRecovery = Effect.fnUntraced(function*(
   // The services that the definitions need are in here: the type of the layer asks for them.
   const context = (yield* Effect.context<never>()) as Context.Context<unknown>
   const freed = yield* Queue.dropping<void>(1)
+  /** Runs that were claimed here and could not be continued. */
+  const refused = new Set<RunId>()
   let running = 0
 
   const knows = ({ definition: { name }, kind }: RunMeta): boolean => (kind === "agent" ? agents : heartbeats).has(name)
@@ -80,9 +82,19 @@ export const makeRecovery = Effect.fnUntraced(function*(
   const take = (granted: Granted<Resumed>): Effect.Effect<number> =>
     Effect.matchCauseEffect(hand(granted), {
       // One that cannot be read here was given back, and holds up nobody.
-      onFailure: (cause) => Effect.as(Effect.logWarning("An interrupted run could not be continued", cause), 0),
+      onFailure: (cause) =>
+        Effect.suspend(() => {
+          const { runId } = granted.answer.lease
+          // It is given back at every poll: said once is enough.
+          const known = refused.has(runId)
+          refused.add(runId)
+          return known
+            ? Effect.succeed(0)
+            : Effect.as(Effect.logWarning("An interrupted run could not be continued", cause), 0)
+        }),
       onSuccess: (over) =>
         Effect.sync(() => {
+          refused.delete(granted.answer.lease.runId)
           if (over === undefined) return 1
           running++
           Effect.runForkWith(context)(over).addObserver(() => {
@@ -145,20 +157,26 @@ export const makeRecovery = Effect.fnUntraced(function*(
     const parents = new Map<RunId, boolean>()
     const unknown: Array<RunInFlight> = []
     const orphans: Array<RunInFlight> = []
+    const unreadable: Array<RunInFlight> = []
     const exhausted: Array<RunInFlight> = []
+    const seen = new Set<RunId>()
     let looked = 0
     let cursor: string | undefined
     do {
       const page = yield* store.listInterrupted({}, { cursor, limit: 200 })
       for (const run of page.items) {
+        seen.add(run.runId)
         if (run.status === "exhausted") exhausted.push(run)
         else if (!knows(run)) unknown.push(run)
         else if (yield* isOrphan(parents, run)) orphans.push(run)
+        else if (refused.has(run.runId)) unreadable.push(run)
       }
       looked += page.items.length
       cursor = page.next
     } while (cursor !== undefined && looked < reported)
-    return { unknown, orphans, exhausted } satisfies RecoveryReport
+    // Somebody else continued or settled them. A list that was cut short says nothing of the others.
+    if (cursor === undefined) { for (const runId of refused) if (!seen.has(runId)) refused.delete(runId) }
+    return { unknown, orphans, unreadable, exhausted } satisfies RecoveryReport
   })
 
   const watch = Effect.gen(function*() {
@@ -167,15 +185,16 @@ export const makeRecovery = Effect.fnUntraced(function*(
       yield* Effect.sleep(reportMillis)
       const found = yield* Effect.exit(report)
       if (Exit.isFailure(found)) continue
-      const { exhausted, orphans, unknown } = found.value
+      const { exhausted, orphans, unknown, unreadable } = found.value
       // Nobody runs them, so nobody else learns that somebody wants their end.
       const unwanted = [...unknown, ...orphans, ...exhausted].filter((run) => run.cancelRequested)
       yield* Effect.forEach(unwanted, ({ runId }) => Effect.ignore(supervisor.cancel(runId)), { discard: true })
-      const said = [...unknown, ...orphans, ...exhausted].map(({ runId }) => runId).join(" ")
+      const said = [...unknown, ...orphans, ...unreadable, ...exhausted].map(({ runId }) => runId).join(" ")
       if (said !== "" && said !== before) {
         yield* Effect.logWarning("Interrupted runs are left alone").pipe(Effect.annotateLogs({
           "everbeat.unknown": names(unknown),
           "everbeat.orphans": names(orphans),
+          "everbeat.unreadable": names(unreadable),
           "everbeat.exhausted": names(exhausted)
         }))
       }
