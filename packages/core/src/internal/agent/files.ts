@@ -15,6 +15,8 @@ export interface FilesSetup {
   readonly runId: RunId
   /** Absent: the folder that the workspace was made with. */
   readonly cwd: string | undefined
+  /** The folder that whoever asked for this attempt has named. */
+  readonly asked: string | undefined
   readonly watch: Watch
   /** Every so many iterations. */
   readonly every: number
@@ -46,16 +48,17 @@ export class Files {
 
   /** Puts the files of an earlier attempt in place; from then on the agent's folder is there. */
   restore({ bundle, snapshot }: WorkspaceSnapshot.Kept): Effect.Effect<Restored, WorkspaceError> {
-    const { workspace } = this.setup
-    return Effect.tap(
-      workspace.restore({ snapshot, bundle, cwd: this.cwd }),
-      (restored) =>
-        Effect.sync(() => {
-          this.cwd = restored.cwd
-          // Elsewhere, they are kept once more: the next attempt is to find them there.
-          this.newest = restored.inPlace ? snapshot : undefined
-        })
-    )
+    const { asked, save, workspace } = this.setup
+    // Where the folder of the run is gone, that of whoever asks now may be in another clone.
+    const restored = workspace.restore({ snapshot, bundle, cwd: asked ?? this.cwd })
+    return Effect.tap(restored, ({ cwd, path }) => {
+      this.cwd = cwd
+      this.newest = snapshot
+      if (path === snapshot.worktree.path) return Effect.void
+      // The next attempt is to find them there, also when this one changes nothing.
+      this.newest = { ...snapshot, worktree: { ...snapshot.worktree, path, linked: true } }
+      return save({ snapshot: this.newest, bundle })
+    })
   }
 
   get context(): AgentWorkspace {
@@ -114,7 +117,7 @@ export class Files {
   /** Forgets what was kept: the run succeeded. What a failure leaves is found by the next sweep. */
   prune(): Effect.Effect<void> {
     const { runId, workspace } = this.setup
-    return Effect.suspend(() => workspace.prune(runId, { cwd: this.cwd })).pipe(
+    return Effect.suspend(() => workspace.prune(runId, { cwd: this.cwd, snapshot: this.newest })).pipe(
       Effect.catch((error) => Effect.logWarning("The snapshots of a run that succeeded could not be pruned", error)),
       Effect.asVoid
     )
