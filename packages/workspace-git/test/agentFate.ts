@@ -63,11 +63,11 @@ export class Fate {
   readonly killed = Deferred.makeUnsafe<void>()
   readonly world: World
   private dead = false
-  private readonly last: number
+  private readonly isLast: (name: string, count: number) => boolean
 
-  constructor(world: World, last = Infinity) {
+  constructor(world: World, isLast: (name: string, count: number) => boolean = () => false) {
     this.world = world
-    this.last = last
+    this.isLast = isLast
   }
 
   /** Never goes on in a dead process. */
@@ -83,8 +83,7 @@ export class Fate {
     return this.read(Effect.onExit(effect, () =>
       Effect.suspend(() => {
         if (this.dead) return Effect.void
-        this.log.push(name)
-        return this.log.length >= this.last ? this.kill : Effect.void
+        return this.isLast(name, this.log.push(name)) ? this.kill : Effect.void
       })))
   }
 

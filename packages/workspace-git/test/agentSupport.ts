@@ -1,10 +1,20 @@
 import { NodeChildProcessSpawner, NodeFileSystem, NodePath } from "@effect/platform-node-shared"
-import { AgentSupervisor, CheckpointStore, RunStore, Workspace } from "@everbeat/core"
+import {
+  Agent,
+  type AgentContext,
+  AgentSupervisor,
+  CheckpointStore,
+  RunStore,
+  Transcript,
+  Workspace
+} from "@everbeat/core"
+import { MemoryStore } from "@everbeat/store-memory"
 import { GitWorkspace } from "@everbeat/workspace-git"
-import { Context, Effect, Exit, Fiber, FileSystem, Layer, Scope } from "effect"
+import { Context, Deferred, Effect, Exit, Fiber, FileSystem, Layer, Scope } from "effect"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"
 import { TestClock } from "effect/testing"
-import type { Fate, World } from "./agentFate.ts"
+import { Fate, World } from "./agentFate.ts"
+import { repository } from "./support.ts"
 
 type Stores = CheckpointStore.CheckpointStore | RunStore.RunStore
 type Services = AgentSupervisor.AgentSupervisor | Stores | Workspace.Workspace
@@ -113,3 +123,47 @@ export const passing = Effect.fnUntraced(function*<A, E, R>(world: World, effect
 
 /** From now on, in the time of the machine: git's own clock is not a test's. */
 export const today = TestClock.setTime(Date.now())
+
+/** A repository in which an agent works, and processes on it and on one store. */
+export const scene = Effect.gen(function*() {
+  yield* today
+  const root = yield* repository()
+  const world = new World()
+  return {
+    root,
+    world,
+    /** The first one, the next one, ... */
+    start: (options: GitWorkspace.Options = {}, fate: Fate = new Fate(world)) =>
+      newProcess({ cwd: root, ...options }, fate),
+    passing: <A, E, R>(effect: Effect.Effect<A, E, R>) => passing(world, effect)
+  }
+})
+
+/** A step of the test that ends when something has happened. */
+export const gate = (): { readonly open: () => void; readonly opened: Effect.Effect<void> } => {
+  const deferred = Deferred.makeUnsafe<void>()
+  return { open: () => Deferred.doneUnsafe(deferred, Effect.void), opened: Deferred.await(deferred) }
+}
+
+export type Context = AgentContext.AgentContext<Transcript.Message>
+
+export const user = (content: string): Transcript.Message => ({ role: "user", content })
+
+/** An agent that has twenty seconds for an attempt. */
+export const coder = <E>(
+  run: (context: Context, cwd: string) => Effect.Effect<void, E>,
+  options: Partial<Agent.Options<Transcript.Message, void, E, never>> = {}
+) =>
+  Agent.make("coder", {
+    message: Transcript.Message,
+    transcript: Transcript.chat,
+    timeout: "20 seconds",
+    backoff: () => 0,
+    ...options,
+    run: (context) => run(context, context.workspace?.cwd ?? "?")
+  })
+
+export const edit = ({ checkpoint }: Context, id: string, change: () => void) =>
+  checkpoint.tool({ id, name: "edit" }, Effect.sync(change))
+
+export const stored = Effect.provide(Layer.fresh(MemoryStore.layer))

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type { AgentWorkspace } from "../../AgentContext.ts"
 import type { RunId } from "../../RunId.ts"
-import type { Restored, Workspace } from "../../Workspace.ts"
+import type { Restored, Workspace, WorkspaceDiff } from "../../Workspace.ts"
 import type { WorkspaceError } from "../../WorkspaceError.ts"
 import type * as WorkspaceSnapshot from "../../WorkspaceSnapshot.ts"
 import type { Watch } from "../watch.ts"
@@ -59,6 +59,14 @@ export class Files {
       this.newest = { ...snapshot, worktree: { ...snapshot.worktree, path, linked: true } }
       return save({ snapshot: this.newest, bundle })
     })
+  }
+
+  /** What a snapshot changes, to tell the agent. It has the files all the same: what takes long is left out. */
+  diff(snapshot: WorkspaceSnapshot.WorkspaceSnapshot, maxPatchBytes: number): Effect.Effect<WorkspaceDiff | undefined> {
+    return this.setup.workspace.diff(snapshot, { cwd: this.cwd, maxPatchBytes }).pipe(
+      Effect.timeout("5 seconds"),
+      Effect.orElseSucceed(() => undefined)
+    )
   }
 
   get context(): AgentWorkspace {

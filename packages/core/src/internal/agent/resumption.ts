@@ -6,13 +6,16 @@ import type { Granted } from "../../Checkpointer.ts"
 import type { Resumed } from "../../CheckpointStore.ts"
 import * as Continuation from "../../Continuation.ts"
 import { repair } from "../../Transcript.ts"
-import type { Restored } from "../../Workspace.ts"
+import type { Restored, WorkspaceDiff } from "../../Workspace.ts"
 import type { WorkspaceError } from "../../WorkspaceError.ts"
 import type { Kept } from "../../WorkspaceSnapshot.ts"
 import * as Ledger from "./ledger.ts"
 import { nothing, type Opened } from "./open.ts"
 import type { Task } from "./runtime.ts"
 import { warningOf } from "./warning.ts"
+
+/** As in `Continuation.Options`. */
+const defaultPatchBytes = 16 * 1024
 
 /** Puts the files back, closes open tool calls and composes what the agent is told. */
 export const resumption = Effect.fnUntraced(function*<M, A, E, R>(
@@ -24,6 +27,9 @@ export const resumption = Effect.fnUntraced(function*<M, A, E, R>(
   const state = checkpointer.resumed ?? nothing
   const { completedPhases, iteration, phase } = state
   const restored = files === undefined || kept === undefined ? undefined : yield* files.restore(kept)
+  const diff = files === undefined || kept === undefined
+    ? undefined
+    : yield* files.diff(kept.snapshot, definition.continuation?.patchBytes ?? defaultPatchBytes)
   const adapter = definition.transcript
   const fit = adapter === undefined
     ? undefined
@@ -41,7 +47,7 @@ export const resumption = Effect.fnUntraced(function*<M, A, E, R>(
     phase,
     completedPhases,
     notes: ledger.notes,
-    workspace: restored === undefined || kept === undefined ? undefined : factsOf(restored, kept),
+    workspace: restored === undefined || kept === undefined ? undefined : factsOf(restored, kept, diff),
     conversation: adapter === undefined ? undefined : { adapter, messages, repaired },
     followUp
   }
@@ -66,14 +72,23 @@ export const resumption = Effect.fnUntraced(function*<M, A, E, R>(
   }
 })
 
-const factsOf = (restored: Restored, { snapshot }: Kept): Continuation.Workspace => ({
-  path: restored.cwd,
-  branch: restored.branch,
-  base: restored.base,
-  commit: snapshot.commit,
-  restored: restored.inPlace ? "in-place" : "fresh",
-  exact: restored.complete,
-  entries: snapshot.summary.entries,
-  files: snapshot.summary.files,
-  skipped: snapshot.skipped
-})
+const factsOf = (
+  restored: Restored,
+  { snapshot }: Kept,
+  diff: WorkspaceDiff | undefined
+): Continuation.Workspace => {
+  const { entries, files } = diff?.summary ?? snapshot.summary
+  const patch = diff?.patch
+  return {
+    path: restored.cwd,
+    branch: restored.branch,
+    base: restored.base,
+    commit: snapshot.commit,
+    restored: restored.inPlace ? "in-place" : "fresh",
+    exact: restored.complete,
+    entries,
+    files,
+    patch: patch?.truncated === true ? undefined : patch?.text,
+    skipped: snapshot.skipped
+  }
+}
