@@ -153,7 +153,9 @@ describe("durability inline", () => {
       work(original)
       const taken = yield* take(ws, { cwd: original })
       assert(taken.bundle !== undefined)
-      const elsewhere = yield* workspace({ cwd: clone("other") })
+      const other = clone("other")
+      rmSync(original, { recursive: true }) // whose objects would do, and the bundle would not be looked at
+      const elsewhere = yield* workspace({ cwd: other })
       const damaged = Uint8Array.from(taken.bundle)
       damaged[damaged.length - 30] = (damaged[damaged.length - 30] ?? 0) ^ 1
       for (const bundle of [damaged, taken.bundle.subarray(1), new Uint8Array()]) {
@@ -162,12 +164,12 @@ describe("durability inline", () => {
         assert.deepStrictEqual(error.missing, [])
       }
       const stranger = `${original}-stranger`
-      git(original, "init", "-q", "-b", "main", stranger)
+      git(other, "init", "-q", "-b", "main", stranger)
       write(stranger, "unrelated", "x")
       commit(stranger)
       const error = yield* Effect.flip((yield* workspace({ cwd: stranger })).restore(taken))
       assert(error._tag === "BundleUnusable")
-      assert.deepStrictEqual(error.missing, [git(original, "rev-parse", "origin/main")])
+      assert.deepStrictEqual(error.missing, [git(other, "rev-parse", "origin/main")])
       assert.deepStrictEqual(refsIn(stranger), [])
     }))
 

@@ -9,7 +9,7 @@ import * as Durable from "./durable.ts"
 import { refsOf } from "./list.ts"
 import { branchRef, keyOf } from "./names.ts"
 import { load, transact } from "./publish.ts"
-import { heal, open, type Repository } from "./repository.ts"
+import { heal, open, openOr, type Repository } from "./repository.ts"
 import * as SideIndex from "./sideIndex.ts"
 
 /** The folders of private indexes in all worktrees of a repository. */
@@ -78,7 +78,8 @@ const isOnlyCopy = Effect.fnUntraced(function*(
 /** Forgets the snapshots of a run. */
 export const prune = (deps: Deps): Workspace["Service"]["prune"] =>
   Effect.fn("Workspace.prune")(function*(runId, options) {
-    const repository = yield* open(deps, options?.cwd)
+    // The worktree of a run that succeeded may be gone already.
+    const repository = yield* openOr(deps, options?.cwd)
     const refs = yield* refsOf(deps, repository, runId)
     const bySeq = [...refs].sort((a, b) => b.seq - a.seq)
     const only = yield* isOnlyCopy(deps, repository, options?.snapshot?.worktree.path, bySeq[0])

@@ -156,7 +156,8 @@ export const publish = Effect.fnUntraced(function*(
     }
   })
   const elsewhere = previous !== undefined && previous.commit !== run.last
-  if (elsewhere) yield* adopt
+  // Without a branch, nothing of what is published here says that the first number was used and has fallen out.
+  if (elsewhere || (run.last === undefined && !deps.options.branch)) yield* adopt
 
   const once = Effect.gen(function*() {
     const highest = Math.max(previous?.seq ?? 0, seqOf(run.names.at(-1) ?? ""))

@@ -112,6 +112,16 @@ export const open = Effect.fnUntraced(function*(
   return repository
 })
 
+/** The repository of a folder, or that of the workspace where there is none any more. */
+export const openOr = (deps: Deps, folder: string | undefined): Effect.Effect<Repository, WorkspaceError> =>
+  folder === undefined
+    ? open(deps, undefined)
+    : Effect.catchTag(
+      open(deps, folder),
+      "NotARepository",
+      (error) => Effect.mapError(open(deps, undefined), () => error)
+    )
+
 /** Looks again at the next operation: a folder may have been removed or replaced. */
 export const reopen = (deps: Deps, folder: string | undefined): Effect.Effect<void> =>
   Effect.sync(() => {

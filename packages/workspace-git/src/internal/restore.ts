@@ -9,7 +9,7 @@ import * as Diff from "./diff.ts"
 import * as Durable from "./durable.ts"
 import { hiddenRef, isObjectId, keyOf } from "./names.ts"
 import { transact } from "./publish.ts"
-import { isAtLeast, open, type Repository } from "./repository.ts"
+import { isAtLeast, open, openOr, type Repository } from "./repository.ts"
 import * as Snapshot from "./snapshot.ts"
 import { stage, type Staged } from "./stage.ts"
 import { choose, defaultTargets } from "./target.ts"
@@ -20,18 +20,34 @@ const has = ({ git }: Deps, { top }: Repository, commit: string) =>
     ({ code }) => code === 0
   )
 
-/** Makes the commit of the snapshot present in this clone, and names it so that it stays. */
+/** The repository that has the snapshot: that of its worktree, if it is still there, before any other. */
+const holder = Effect.fnUntraced(function*(deps: Deps, { cwd, snapshot }: RestoreInput) {
+  const main = deps.path.dirname(snapshot.repository)
+  for (const folder of new Set([snapshot.worktree.path, cwd, undefined, main])) {
+    const repository = yield* Effect.option(open(deps, folder))
+    if (repository._tag === "Some" && (yield* has(deps, repository.value, snapshot.commit))) return repository.value
+  }
+  return undefined
+})
+
+/** Makes the commit of the snapshot present in a clone, and answers which. */
 const obtain = Effect.fnUntraced(function*(
   deps: Deps,
-  repository: Repository,
-  { bundle, snapshot }: RestoreInput
-): Effect.fn.Return<void, WorkspaceError> {
+  input: RestoreInput
+): Effect.fn.Return<Repository, WorkspaceError> {
+  const { bundle, cwd, snapshot } = input
   const { commit } = snapshot
   const ids = [commit, snapshot.tree, ...(snapshot.base === null ? [] : [snapshot.base])]
   if (snapshot.kind !== "git" || !ids.every(isObjectId)) {
     return yield* new SnapshotGone({ commit, detail: "it was not taken with git" })
   }
-  if (yield* has(deps, repository, commit)) return
+  const found = yield* holder(deps, input)
+  if (found !== undefined) return found
+  // The one that was named, the one that the workspace was made with, or the old one.
+  const repository = yield* Effect.catch(
+    openOr(deps, cwd),
+    (error) => Effect.mapError(open(deps, snapshot.worktree.path), () => error)
+  )
   if (bundle !== undefined) {
     yield* Durable.unbundle(deps, repository, snapshot, bundle)
   } else if (snapshot.pushed !== undefined) yield* Durable.fetch(deps, repository, snapshot)
@@ -41,6 +57,7 @@ const obtain = Effect.fnUntraced(function*(
       detail: "it was pruned, or it was kept on another machine only (durability \"local\")"
     })
   }
+  return repository
 })
 
 /** gc removes what no ref names: the commit may be here, but only just. */
@@ -196,13 +213,7 @@ export const make = (deps: Deps): Workspace["Service"]["restore"] => {
 
   const restore = Effect.fnUntraced(function*(input: RestoreInput): Effect.fn.Return<Restored, WorkspaceError> {
     const { snapshot } = input
-    // A folder of the repository: the one that was named, the one that the workspace was made with, or the old one.
-    const repository = yield* Effect.catch(
-      open(deps, input.cwd),
-      (error) =>
-        Effect.mapError(input.cwd === undefined ? open(deps, snapshot.worktree.path) : Effect.fail(error), () => error)
-    )
-    yield* obtain(deps, repository, input)
+    const repository = yield* obtain(deps, input)
     yield* hold(deps, repository, snapshot)
     let preRestore: WorkspaceSnapshot | undefined
     const here = yield* worktreeAt(deps, repository, snapshot.worktree.path)

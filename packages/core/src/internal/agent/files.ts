@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type { AgentWorkspace } from "../../AgentContext.ts"
 import type { RunId } from "../../RunId.ts"
-import type { Restored, Workspace } from "../../Workspace.ts"
+import type { Restored, Workspace, WorkspaceDiff } from "../../Workspace.ts"
 import type { WorkspaceError } from "../../WorkspaceError.ts"
 import type * as WorkspaceSnapshot from "../../WorkspaceSnapshot.ts"
 import type { Watch } from "../watch.ts"
@@ -15,6 +15,8 @@ export interface FilesSetup {
   readonly runId: RunId
   /** Absent: the folder that the workspace was made with. */
   readonly cwd: string | undefined
+  /** The folder that whoever asked for this attempt has named. */
+  readonly asked: string | undefined
   readonly watch: Watch
   /** Every so many iterations. */
   readonly every: number
@@ -49,15 +51,26 @@ export class Files {
     { bundle, snapshot }: WorkspaceSnapshot.Kept,
     options: { readonly newest: boolean }
   ): Effect.Effect<Restored, WorkspaceError> {
-    const { workspace } = this.setup
-    return Effect.tap(
-      workspace.restore({ snapshot, bundle, cwd: this.cwd, ...options }),
-      (restored) =>
-        Effect.sync(() => {
-          this.cwd = restored.cwd
-          // Elsewhere, they are kept once more: the next attempt is to find them there.
-          this.newest = restored.inPlace ? restored.snapshot : undefined
-        })
+    const { asked, save, workspace } = this.setup
+    // Where the folder of the run is gone, that of whoever asks now may be in another clone.
+    const restored = workspace.restore({ snapshot, bundle, cwd: asked ?? this.cwd, ...options })
+    return Effect.tap(restored, ({ cwd, path, snapshot: found }) => {
+      this.cwd = cwd
+      // What was found there is in no checkpoint yet.
+      if (found.commit !== snapshot.commit) return this.leniently(this.take("manual"))
+      this.newest = snapshot
+      if (path === snapshot.worktree.path) return Effect.void
+      // The next attempt is to find them there, also when this one changes nothing.
+      this.newest = { ...snapshot, worktree: { ...snapshot.worktree, path, linked: true } }
+      return save({ snapshot: this.newest, bundle })
+    })
+  }
+
+  /** What a snapshot changes, to tell the agent. It has the files all the same: what takes long is left out. */
+  diff(snapshot: WorkspaceSnapshot.WorkspaceSnapshot, maxPatchBytes: number): Effect.Effect<WorkspaceDiff | undefined> {
+    return this.setup.workspace.diff(snapshot, { cwd: this.cwd, maxPatchBytes }).pipe(
+      Effect.timeout("5 seconds"),
+      Effect.orElseSucceed(() => undefined)
     )
   }
 
@@ -117,7 +130,7 @@ export class Files {
   /** Forgets what was kept: the run succeeded. What a failure leaves is found by the next sweep. */
   prune(): Effect.Effect<void> {
     const { runId, workspace } = this.setup
-    return Effect.suspend(() => workspace.prune(runId, { cwd: this.cwd })).pipe(
+    return Effect.suspend(() => workspace.prune(runId, { cwd: this.cwd, snapshot: this.newest })).pipe(
       Effect.catch((error) => Effect.logWarning("The snapshots of a run that succeeded could not be pruned", error)),
       Effect.asVoid
     )

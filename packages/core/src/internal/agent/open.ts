@@ -79,6 +79,7 @@ export const open = Effect.fnUntraced(function*<M, A, E, R>(
     workspace,
     runId: meta.runId,
     cwd: folder,
+    asked: cwd,
     watch: hub.watch,
     every: definition.snapshotEvery,
     afterMutationMillis: definition.snapshotAfterMutationMillis,

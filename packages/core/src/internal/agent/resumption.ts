@@ -6,12 +6,15 @@ import type { Granted } from "../../Checkpointer.ts"
 import type { Resumed } from "../../CheckpointStore.ts"
 import * as Continuation from "../../Continuation.ts"
 import { repair } from "../../Transcript.ts"
-import type { Restored } from "../../Workspace.ts"
+import type { Restored, WorkspaceDiff } from "../../Workspace.ts"
 import type { WorkspaceError } from "../../WorkspaceError.ts"
 import * as Ledger from "./ledger.ts"
 import { nothing, type Opened } from "./open.ts"
 import type { Task } from "./runtime.ts"
 import { warningOf } from "./warning.ts"
+
+/** As in `Continuation.Options`. */
+const defaultPatchBytes = 16 * 1024
 
 /** Puts the files back, closes open tool calls and composes what the agent is told. */
 export const resumption = Effect.fnUntraced(function*<M, A, E, R>(
@@ -28,6 +31,9 @@ export const resumption = Effect.fnUntraced(function*<M, A, E, R>(
   const restored = files === undefined || kept === undefined
     ? undefined
     : yield* files.restore(kept, { newest: killed })
+  const diff = files === undefined || restored === undefined
+    ? undefined
+    : yield* files.diff(restored.snapshot, definition.continuation?.patchBytes ?? defaultPatchBytes)
   const adapter = definition.transcript
   const fit = adapter === undefined
     ? undefined
@@ -44,7 +50,7 @@ export const resumption = Effect.fnUntraced(function*<M, A, E, R>(
     phase,
     completedPhases,
     notes: ledger.notes,
-    workspace: restored && factsOf(restored, killed),
+    workspace: restored && factsOf(restored, killed, diff),
     conversation: adapter === undefined ? undefined : { adapter, messages, repaired },
     followUp
   }
@@ -69,8 +75,10 @@ export const resumption = Effect.fnUntraced(function*<M, A, E, R>(
   }
 })
 
-const factsOf = (restored: Restored, killed: boolean): Continuation.Workspace => {
+const factsOf = (restored: Restored, killed: boolean, diff: WorkspaceDiff | undefined): Continuation.Workspace => {
   const { inPlace, preRestore, snapshot } = restored
+  const { entries, files } = diff?.summary ?? snapshot.summary
+  const patch = diff?.patch
   return {
     path: restored.cwd,
     branch: restored.branch,
@@ -80,8 +88,9 @@ const factsOf = (restored: Restored, killed: boolean): Continuation.Workspace =>
     exact: restored.complete,
     // What a killed attempt changed after its last snapshot is there only where its worktree was found again.
     behind: killed && !inPlace && preRestore?.commit !== snapshot.commit,
-    entries: snapshot.summary.entries,
-    files: snapshot.summary.files,
+    entries,
+    files,
+    patch: patch?.truncated === true ? undefined : patch?.text,
     skipped: snapshot.skipped
   }
 }
