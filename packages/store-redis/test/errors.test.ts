@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { inspect } from "node:util"
 import * as Errors from "../src/internal/errors.ts"
 
 const named = (name: string, message: string): Error => Object.assign(new Error(message), { name })
@@ -47,4 +48,12 @@ describe("errors", () => {
       assert.isAbove(error.detail.length, 0)
     })
   }
+
+  it("carry nothing of what was sent: their causes get into logs", () => {
+    const cause = Object.assign(new Error("ERR no"), { command: { name: "evalsha", args: ["a secret of an agent"] } })
+    const error = Errors.fromClient("save", cause)
+
+    assert.notInclude(inspect(error, { depth: 10 }), "a secret of an agent")
+    assert.include(inspect(error, { depth: 10 }), "ERR no")
+  })
 })

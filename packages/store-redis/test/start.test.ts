@@ -1,4 +1,4 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, inject, it } from "@effect/vitest"
 import { CheckpointStore, RunStore } from "@everbeat/core"
 import { RedisStore, type RedisWarning } from "@everbeat/store-redis"
 import { Config, ConfigProvider, Duration, Effect, Layer, Schedule } from "effect"
@@ -72,6 +72,15 @@ describe("the start of a store", () => {
       assert.isTrue(error.isRetryable)
       const refused = yield* Effect.flip(Layer.build(RedisStore.layer({ url: server.url, timeout: "2 seconds" })))
       assert.strictEqual(refused.operation, "connect")
+    }).pipe(Effect.scoped))
+
+  it.live("refuses a database that the server does not have, instead of using the first one", () =>
+    Effect.gen(function*() {
+      const url = new URL(inject("redisUrl"))
+      url.pathname = "/99999"
+      const error = yield* Effect.flip(RedisStore.make({ url: url.href, onWarning: () => Effect.void }))
+      assert.deepStrictEqual([error._tag, error.operation, error.isRetryable], ["StoreError", "connect", false])
+      assert.include(error.message, "DB index")
     }).pipe(Effect.scoped))
 
   it.live("reads its options from the configuration", () =>

@@ -42,6 +42,11 @@ const create = ({ cluster, redis, url }: Target, timeout: Duration.Duration): Re
   return url === undefined ? new Redis(options) : new Redis(url, options)
 }
 
+/** Asked for a database that the server does not have, the client goes on with the first one: runs would be mixed up. */
+const select = async (client: Redis | Cluster): Promise<void> => {
+  if (client instanceof Redis && (client.options.db ?? 0) > 0) await client.select(client.options.db ?? 0)
+}
+
 /** A connection that closes with the scope. */
 export const connect = (
   target: Target,
@@ -61,7 +66,7 @@ export const connect = (
   ).pipe(
     Effect.tap(({ client, last }) =>
       Effect.tryPromise({
-        try: () => client.connect(),
+        try: () => client.connect().then(() => select(client)),
         catch: (cause) => Errors.fromClient("connect", last() ?? cause)
       }).pipe(
         Effect.timeoutOrElse({

@@ -44,13 +44,22 @@ const reasonOf = (cause: unknown): Reason => {
   return replies[word] ?? replies[inner ?? ""] ?? (/\bWRONGTYPE\b/.test(cause.message) ? "corrupt" : "unknown")
 }
 
+/** The client's errors carry the command with all its arguments: what agents saved would end up in logs. */
+const withoutCommand = (cause: unknown): unknown => {
+  if (!(cause instanceof Error) || !("command" in cause)) return cause
+  const plain = new Error(cause.message)
+  plain.name = cause.name
+  if (cause.stack !== undefined) plain.stack = cause.stack
+  return plain
+}
+
 /** Whatever the client rejected with, as the error of the contract. */
 export const fromClient = (operation: string, cause: unknown): StoreError =>
   new StoreError({
     operation,
     reason: reasonOf(cause),
     detail: cause instanceof Error ? cause.message : String(cause),
-    cause
+    cause: withoutCommand(cause)
   })
 
 export const timeout = (operation: string, millis: number): StoreError =>
