@@ -61,6 +61,18 @@ export interface Options<
    * @default "5 minutes"
    */
   readonly reportInterval?: Duration.Input | undefined
+  /**
+   * How often the snapshots of runs that ended long ago are removed, also soon after the start. Only with a `Workspace`.
+   *
+   * @default "1 day"
+   */
+  readonly sweepInterval?: Duration.Input | undefined
+  /**
+   * Folders in the repositories where agents work.
+   *
+   * @default the one that the workspace was made with
+   */
+  readonly folders?: ReadonlyArray<string> | undefined
 }
 
 /**
@@ -119,6 +131,8 @@ type ServicesOf<H> = H extends Heartbeat.Heartbeat<string, unknown, unknown, inf
  * continued by their parent. A run whose checkpoint cannot be read here is given
  * back without counting an attempt, and does not hold up the others.
  *
+ * With a `Workspace` it removes what is left of the files of runs that ended long ago, and what crashes left behind.
+ *
  * While nothing is interrupted it asks the store at most once in
  * `maxPollInterval` for each kind (agents, heartbeats).
  *
@@ -166,7 +180,9 @@ export const layer = <
         concurrency: Math.max(1, options.concurrency ?? 4),
         pollMillis: millis(options.pollInterval ?? "1 second"),
         maxPollMillis: millis(options.maxPollInterval ?? "10 seconds"),
-        reportMillis: millis(options.reportInterval ?? "5 minutes")
+        reportMillis: millis(options.reportInterval ?? "5 minutes"),
+        sweepMillis: millis(options.sweepInterval ?? "1 day"),
+        folders: options.folders ?? []
       })
     })
   )

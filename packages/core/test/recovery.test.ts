@@ -8,7 +8,8 @@ import {
   Recovery,
   RunId,
   RunStore,
-  Step
+  Step,
+  Workspace
 } from "@everbeat/core"
 import { MemoryStore } from "@everbeat/store-memory"
 import { Deferred, Effect, Layer, Schema } from "effect"
@@ -165,6 +166,24 @@ describe("Recovery", () => {
       assert.sameMembers(unreadable.map(({ runId }) => runId), bad.map(({ runId }) => runId))
       yield* recovered.stop
     }).pipe(Effect.provide(MemoryStore.layer)))
+
+  it.effect("removes the files of runs that ended long ago, and never those of a run in flight", () =>
+    Effect.gen(function*() {
+      const workspace = yield* Workspace.Workspace
+      const files = yield* Workspace.MemoryFiles
+      const keep = (runId: RunId.RunId) => workspace.snapshot({ runId, reason: "manual" })
+      yield* files.write("/workspace", "a.ts", "1")
+      const ended = RunId.make(AgentName.make("coder"))
+      yield* keep(ended)
+      const [waiting] = yield* interrupted(1, other)
+      assert(waiting !== undefined)
+      const process = yield* recovering({ agents: [willing] })
+      yield* adjust("1 minute")
+      assert.lengthOf(yield* workspace.list(), 2, "younger than seven days")
+      yield* adjust("8 days")
+      assert.deepStrictEqual((yield* workspace.list()).map(({ runId }) => runId), [waiting])
+      yield* process.stop
+    }).pipe(Effect.provide(Layer.merge(MemoryStore.layer, Workspace.layerMemory()))))
 
   it.effect("continues the passes of heartbeats", () =>
     Effect.gen(function*() {

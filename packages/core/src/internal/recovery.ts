@@ -18,6 +18,8 @@ import type { AdoptError } from "../PassError.ts"
 import type { Recovery, RecoveryReport } from "../Recovery.ts"
 import type { RunId } from "../RunId.ts"
 import type { RunStore } from "../RunStore.ts"
+import { Workspace } from "../Workspace.ts"
+import { sweepWorkspaces } from "./workspaceSweep.ts"
 
 export interface Settings {
   readonly agents: ReadonlyArray<Agent.Any>
@@ -26,6 +28,8 @@ export interface Settings {
   readonly pollMillis: number
   readonly maxPollMillis: number
   readonly reportMillis: number
+  readonly sweepMillis: number
+  readonly folders: ReadonlyArray<string>
 }
 
 /** Interrupted runs that a report looks at. */
@@ -215,6 +219,14 @@ export const makeRecovery = Effect.fnUntraced(function*(
 
   yield* Effect.forkScoped(poll)
   yield* Effect.forkScoped(watch)
+  const workspace = yield* Effect.serviceOption(Workspace)
+  if (Option.isSome(workspace)) {
+    const tidy = sweepWorkspaces(workspace.value, store, settings.folders)
+    // Not at once: a host that starts has other things to do.
+    yield* Effect.forkScoped(
+      Effect.andThen(Effect.sleep("1 minute"), Effect.forever(Effect.andThen(tidy, Effect.sleep(settings.sweepMillis))))
+    )
+  }
   return { sweep, resume, report }
 })
 
