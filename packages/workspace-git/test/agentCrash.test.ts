@@ -12,6 +12,9 @@ import { git, refsIn, repository, treeOf, write } from "./support.ts"
 const Result = Schema.Struct({
   iteration: Schema.Int,
   notes: Schema.String,
+  /** What the changes are made on. */
+  head: Schema.String,
+  branch: Schema.String,
   files: Schema.Record(Schema.String, Schema.String)
 })
 
@@ -70,7 +73,15 @@ const coderOf = (fate: Fate, afterOne: Effect.Effect<void> = Effect.void) =>
           yield* checkpoint.phase(phase, work)
         }
         yield* fate.alive
-        return { iteration, notes: `did ${iteration}`, files: treeOf(cwd) }
+        const [head = "", branch = ""] = git(cwd, "rev-parse", "HEAD", "--symbolic-full-name", "HEAD").split("\n")
+        // The branch itself is checked out in the original folder.
+        return {
+          iteration,
+          notes: `did ${iteration}`,
+          head,
+          branch: branch.replace(/-resume-\d$/, ""),
+          files: treeOf(cwd)
+        }
       })
   })
 
