@@ -134,7 +134,7 @@ const interrupted = Effect.fnUntraced(function*(root: string, world: World, opti
 const attempt = (
   template: string,
   last: number,
-  before: typeof interrupted | undefined = undefined
+  before?: typeof interrupted
 ): Effect.Effect<Outcome> =>
   Effect.gen(function*() {
     yield* today
@@ -212,7 +212,7 @@ describe("a process that is killed", () => {
             assert.deepStrictEqual([swept, user], [[], undisturbed.user], at)
             where.add(elsewhere)
           }), { concurrency: 4, discard: true })
-        assert.deepStrictEqual([...where].sort(), [false, true], "in place, and in a worktree of its own")
+        assert.strictEqual(where.size, 2, "in place, and in a worktree of its own")
       }),
     120_000
   )
