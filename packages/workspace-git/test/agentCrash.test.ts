@@ -6,18 +6,21 @@ import { TestClock } from "effect/testing"
 import { cpSync, existsSync, readFileSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { Fate, World } from "./agentFate.ts"
-import { newProcess, passing, today } from "./agentSupport.ts"
+import { gate, newProcess, passing, today } from "./agentSupport.ts"
 import { git, refsIn, repository, treeOf, write } from "./support.ts"
 
 const Result = Schema.Struct({
   iteration: Schema.Int,
   notes: Schema.String,
+  /** What the changes are made on. */
+  head: Schema.String,
+  branch: Schema.String,
   files: Schema.Record(Schema.String, Schema.String)
 })
 
 const steps: ReadonlyArray<readonly [phase: string, steps: ReadonlyArray<string>]> = [
-  ["edit", ["one", "two"]],
-  ["finish", ["three"]]
+  ["edit", ["one"]],
+  ["finish", ["two", "three"]]
 ]
 
 const logOf = (cwd: string): string => {
@@ -34,7 +37,7 @@ const edit = (cwd: string, step: string): void => {
 }
 
 /** An agent that looks at its files before it does anything, as it is told to. */
-const coderOf = (fate: Fate) =>
+const coderOf = (fate: Fate, afterOne: Effect.Effect<void> = Effect.void) =>
   Agent.make("coder", {
     message: Transcript.Message,
     transcript: Transcript.chat,
@@ -42,8 +45,10 @@ const coderOf = (fate: Fate) =>
     maxAttempts: 10,
     backoff: () => 0,
     workspace: { every: 1, afterMutation: 0 },
+    continuation: { patchBytes: 0 },
     run: ({ attempt, checkpoint, resume, workspace }) =>
       Effect.gen(function*() {
+        yield* fate.effect("begun", Effect.void)
         const cwd = workspace?.cwd ?? "?"
         const messages = [...(resume?.messages ?? [])]
         let iteration = resume?.iteration ?? 0
@@ -63,11 +68,20 @@ const coderOf = (fate: Fate) =>
               }
               iteration = Math.max(iteration, first + index + 1)
               yield* checkpoint.save({ messages: [...messages], iteration, notes: `did ${iteration}` })
+              if (step === "one") yield* afterOne
             }))
           yield* checkpoint.phase(phase, work)
         }
         yield* fate.alive
-        return { iteration, notes: `did ${iteration}`, files: treeOf(cwd) }
+        const [head = "", branch = ""] = git(cwd, "rev-parse", "HEAD", "--symbolic-full-name", "HEAD").split("\n")
+        // The branch itself is checked out in the original folder.
+        return {
+          iteration,
+          notes: `did ${iteration}`,
+          head,
+          branch: branch.replace(/-resume-\d$/, ""),
+          files: treeOf(cwd)
+        }
       })
   })
 
@@ -79,6 +93,9 @@ interface Outcome {
   readonly user: unknown
   /** A worktree was added. */
   readonly elsewhere: boolean
+  /** The files of the original folder. */
+  readonly before: unknown
+  readonly after: unknown
 }
 
 /** A record without what differs between any two runs. */
@@ -101,8 +118,24 @@ const userOf = (root: string, refs: ReadonlyArray<string>) => [
 const allRefs = (root: string): ReadonlyArray<string> =>
   git(root, "for-each-ref", "--format=%(objectname) %(refname)").split("\n")
 
+/** A process that is stopped after the first step, and somebody who changes the folder then. */
+const interrupted = Effect.fnUntraced(function*(root: string, world: World, options: Agent.StartOptions) {
+  const process = yield* newProcess({ cwd: root }, new Fate(world))
+  const reached = gate()
+  const rest = Effect.andThen(Effect.sync(reached.open), Effect.never)
+  yield* process.run(Agent.start(coderOf(new Fate(world), rest), options))
+  yield* passing(world, reached.opened)
+  yield* passing(world, process.stop)
+  write(root, "mine", "somebody went on\n")
+  write(root, "log", "somebody else\n")
+})
+
 /** Runs the agent in a process that is killed after so many effects, and goes on with another one. */
-const attempt = (template: string, last: number): Effect.Effect<Outcome> =>
+const attempt = (
+  template: string,
+  last: number,
+  before?: typeof interrupted
+): Effect.Effect<Outcome> =>
   Effect.gen(function*() {
     yield* today
     const root = `${template}-${last}`
@@ -110,6 +143,8 @@ const attempt = (template: string, last: number): Effect.Effect<Outcome> =>
     const world = new World()
     const fate = new Fate(world, (_, count) => count === last)
     const options = { key: "k", prompt: "Do it", cwd: root }
+    if (before !== undefined) yield* before(root, world, options)
+    const files = treeOf(root)
     const doomed = yield* newProcess({ cwd: root }, fate)
     const first = doomed.run(Effect.flatMap(Agent.start(coderOf(fate), options), ({ record }) => record))
     const ended = Deferred.makeUnsafe<void>()
@@ -126,7 +161,7 @@ const attempt = (template: string, last: number): Effect.Effect<Outcome> =>
     const store = yield* CheckpointStore.CheckpointStore
     const open = yield* store.listInterrupted({ status: ["running", "interrupted", "exhausted"] })
     assert.deepStrictEqual(open.items, [], "nothing is left in flight")
-    const elsewhere = healthy.started.includes("worktree")
+    const elsewhere = [...fate.started, ...healthy.started].includes("worktree")
     const all = allRefs(root)
     const user = userOf(root, all)
     const refs = all.filter((ref) => / refs\/(?:everbeat|heads\/checkpoint)\//.test(ref))
@@ -137,7 +172,7 @@ const attempt = (template: string, last: number): Effect.Effect<Outcome> =>
       swept = refsIn(root)
     }
     yield* second.stop
-    return { effects, run, refs, swept, user, elsewhere }
+    return { effects, run, refs, swept, user, elsewhere, before: files, after: treeOf(root) }
   }).pipe(
     Effect.provide(Layer.merge(Layer.fresh(MemoryStore.layer), TestClock.layer())),
     Effect.orDie
@@ -177,7 +212,36 @@ describe("a process that is killed", () => {
             assert.deepStrictEqual([swept, user], [[], undisturbed.user], at)
             where.add(elsewhere)
           }), { concurrency: 4, discard: true })
-        assert.deepStrictEqual([...where].sort(), [false, true], "in place, and in a worktree of its own")
+        assert.strictEqual(where.size, 2, "in place, and in a worktree of its own")
+      }),
+    120_000
+  )
+
+  it.live(
+    "while it restores the files of another one, after any effect, is continued all the same, and touches nobody's files",
+    () =>
+      Effect.gen(function*() {
+        const template = yield* repository()
+        const undisturbed = yield* attempt(template, Infinity, interrupted)
+        assert.isTrue(undisturbed.elsewhere)
+        const { effects } = undisturbed
+        const restoring = effects.slice(0, effects.indexOf("begun"))
+        for (const name of ["git worktree", "git reset", "git switch", "git update-ref", "store.save"]) {
+          assert.include(restoring, name)
+        }
+        const { attempts, summary: _, ...same } = recordOf(undisturbed.run)
+        assert.strictEqual(attempts, 2)
+        yield* Effect.forEach(restoring, (name, index) =>
+          Effect.gen(function*() {
+            const last = index + 1
+            const { after, before, refs, run, swept, user } = yield* attempt(template, last, interrupted)
+            const at = `killed after ${last}, ${name}`
+            const { attempts, summary: _, ...rest } = recordOf(run)
+            assert.deepStrictEqual(rest, same, at)
+            assert.strictEqual(attempts, 3, at)
+            assert.deepStrictEqual([refs, swept, user], [[], [], undisturbed.user], at)
+            assert.deepStrictEqual(after, before, at)
+          }), { concurrency: 4, discard: true })
       }),
     120_000
   )

@@ -181,6 +181,37 @@ describe("a run whose repository is gone", () => {
     }).pipe(stored))
 })
 
+describe("a run that succeeds and removes its own worktree", () => {
+  for (const committed of [true, false]) {
+    const title = committed
+      ? "leaves no snapshot when its work is committed"
+      : "leaves its last snapshot when nothing else has its work"
+    it.effect(title, () =>
+      Effect.gen(function*() {
+        const { passing, root, start } = yield* scene
+        const linked = `${root}-linked`
+        git(root, "worktree", "add", "-q", "-b", "work", linked)
+        const agent = coder((context, cwd) =>
+          Effect.gen(function*() {
+            write(cwd, "new.txt", "x")
+            if (context.workspace !== undefined) yield* Effect.orDie(context.workspace.snapshot)
+            if (committed) commit(cwd, "done")
+            git(root, "worktree", "remove", "--force", cwd)
+          })
+        )
+        const process = yield* start()
+        const { record, runId } = yield* process.run(Agent.start(agent, { cwd: linked }))
+        assert.deepInclude(yield* passing(record), { status: "ok" })
+        const left = refsIn(root)
+        if (committed) assert.deepStrictEqual(left, [])
+        else {
+          assert.lengthOf(left, 2)
+          assert.strictEqual(git(root, "show", `checkpoint/${runId}:new.txt`), "x")
+        }
+      }).pipe(stored))
+  }
+})
+
 describe("an attempt that is left behind and goes on writing", () => {
   it.effect("has its folder to itself when it writes before the next one starts, and the record says so", () =>
     Effect.gen(function*() {

@@ -90,7 +90,7 @@ describe("when git is", () => {
 /** A small file system of its own, where whoever runs the tests may mount one. */
 const smallDisk = (path: string): boolean => {
   mkdirSync(path)
-  return spawnSync("mount", ["-t", "tmpfs", "-o", "size=1m", "none", path], { stdio: "ignore" }).status === 0
+  return spawnSync("sh", ["-c", `mount -t tmpfs -o size=1m none '${path}'`], { stdio: "ignore" }).status === 0
 }
 
 describe("when the disk is full", () => {
@@ -121,7 +121,7 @@ describe("when the disk is full", () => {
       const { passing, root, world } = yield* scene
       const disk = `${root}-disk`
       if (!smallDisk(disk)) return test.skip("no file system can be mounted here")
-      yield* Effect.addFinalizer(() => Effect.sync(() => execFileSync("umount", ["-l", disk])))
+      yield* Effect.addFinalizer(() => Effect.sync(() => execFileSync("sh", ["-c", `umount -l '${disk}'`])))
       const small = join(disk, "repo")
       git(root, "clone", "-q", root, small)
       write(small, ".gitignore", "filler\n")

@@ -112,6 +112,24 @@ describe("a snapshot that is cut short", () => {
       assert.deepStrictEqual(again, { pruned: [], healed: [], indexes: 0, missing: [] })
     }))
 
+  it.live("34: is counted on from without a branch too, when the first ones have fallen out and none was recorded", () =>
+    Effect.gen(function*() {
+      const root = yield* repository()
+      const runId = newRun()
+      const lost = yield* workspace({ cwd: root, branch: false })
+      let previous: WorkspaceSnapshot.WorkspaceSnapshot | undefined
+      for (let index = 1; index <= 4; index++) {
+        write(root, "new", `${index}`)
+        previous = yield* snapshotOf(lost, { cwd: root, runId, previous })
+      }
+      const next = yield* workspace({ cwd: root, branch: false })
+      write(root, "new", "by the next attempt")
+      const first = yield* snapshotOf(next, { cwd: root, runId })
+      write(root, "new", "and more")
+      const second = yield* snapshotOf(next, { cwd: root, runId, previous: first })
+      assert.deepStrictEqual([first.seq, second.seq], [5, 6])
+    }))
+
   it.live("34: goes on in a process that had the run before another one did", () =>
     Effect.gen(function*() {
       const root = yield* repository()

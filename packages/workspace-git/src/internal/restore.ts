@@ -152,19 +152,31 @@ const unborn = Effect.fnUntraced(function*(deps: Deps, top: string, branch: stri
   return name
 })
 
-const fresh = Effect.fnUntraced(function*(
-  deps: Deps,
-  repository: Repository,
-  { branch, snapshot, target }: RestoreInput
-) {
+/** Adds a worktree that has the files of the snapshot, committed. */
+const add = Effect.fnUntraced(function*(deps: Deps, repository: Repository, { snapshot, target }: RestoreInput) {
   const { git } = deps
-  const { base, commit, worktree } = snapshot
+  const { commit, worktree } = snapshot
   // The entry of a worktree that was deleted by hand keeps its branch and its folder's name taken.
   if (worktree.linked && !(yield* Effect.orElseSucceed(deps.fs.exists(worktree.path), () => false))) {
     yield* git(["worktree", "prune"], { cwd: repository.top })
   }
   const top = yield* choose(deps, repository, snapshot, target)
   yield* git(["-c", "checkout.workers=8", "worktree", "add", "-q", "--detach", top, commit], { cwd: repository.top })
+  return top
+})
+
+/** Puts a worktree that is on no branch where the agent was. */
+const attach = Effect.fnUntraced(function*(deps: Deps, top: string, { branch, snapshot }: RestoreInput) {
+  const { base } = snapshot
+  if (base === null || snapshot.branch === null || branch === "detached") return null
+  return yield* switchTo(deps, top, base, snapshot.branch)
+})
+
+/** Makes of a worktree that `add` has added one like the agent's: on its branch, its changes uncommitted again. */
+const complete = Effect.fnUntraced(function*(deps: Deps, repository: Repository, input: RestoreInput, top: string) {
+  const { git } = deps
+  const { snapshot } = input
+  const { base } = snapshot
   yield* fillSparse(deps, top, snapshot)
   yield* checkExact(deps, top)
   let on: string | null = null
@@ -173,14 +185,13 @@ const fresh = Effect.fnUntraced(function*(
       cwd: top
     })}
   yield* readdIgnored(deps, top, snapshot)
-  if (base !== null && snapshot.branch !== null && branch !== "detached") {
-    on = yield* switchTo(deps, top, base, snapshot.branch)
-  }
+  if (base !== null) on = yield* attach(deps, top, input)
   const links = yield* git(["ls-files", "-s", "-z"], { cwd: top })
   const submodules = split(links.out).flatMap((line) =>
     line.startsWith("160000 ") ? [display(line.slice(line.indexOf("\t") + 1))] : []
   )
-  return { top, on, submodules }
+  deps.state.side(yield* open(deps, top), keyOf(snapshot.runId)).tree = undefined
+  return { ...restoredAt(deps, snapshot, top), inPlace: false, branch: on, submodules }
 })
 
 /** A folder below the top. What a checkpoint says leads nowhere else. */
@@ -189,20 +200,20 @@ const inside = ({ path }: Deps, top: string, subfolder: string): string => {
   return folder.startsWith(top + path.sep) ? folder : top
 }
 
+const restoredAt = (deps: Deps, snapshot: WorkspaceSnapshot, top: string) => ({
+  path: top,
+  cwd: inside(deps, top, snapshot.worktree.subfolder),
+  base: snapshot.base,
+  complete: snapshot.skippedCount === 0,
+  snapshot
+})
+
 /** Restores snapshots. */
 export const make = (deps: Deps): Workspace["Service"]["restore"] => {
   const snapshotOf = Snapshot.make(deps)
 
-  const restoredAt = (snapshot: WorkspaceSnapshot, top: string) => ({
-    path: top,
-    cwd: inside(deps, top, snapshot.worktree.subfolder),
-    base: snapshot.base,
-    complete: snapshot.skippedCount === 0,
-    snapshot
-  })
-
   const inPlace = (worktree: Repository, snapshot: WorkspaceSnapshot, staged: Staged): Restored => ({
-    ...restoredAt(snapshot, worktree.top),
+    ...restoredAt(deps, snapshot, worktree.top),
     inPlace: true,
     // The agent may have committed since: what counts is where the worktree is.
     base: staged.head ?? null,
@@ -228,16 +239,25 @@ export const make = (deps: Deps): Workspace["Service"]["restore"] => {
       preRestore = kept?._tag === "Some" && kept.value._tag === "Taken" ? kept.value.snapshot : undefined
     }
     const wanted = input.newest === true ? preRestore ?? snapshot : snapshot
+    const put: RestoreInput = { ...input, snapshot: wanted }
     // An attempt that ended before its first snapshot has left a worktree that is as good as a fresh one.
     const [before = ""] = defaultTargets(deps, repository, snapshot)
     const earlier = input.target === undefined ? yield* worktreeAt(deps, repository, before) : undefined
     if (earlier !== undefined) {
       const staged = yield* stageAt(deps, earlier, wanted)
-      if (staged.tree === wanted.tree) return { ...inPlace(earlier, wanted, staged), preRestore }
+      if (staged.tree === wanted.tree) {
+        // One that was killed while it restored has left it half done.
+        if (staged.head === wanted.commit) {
+          return { ...yield* complete(deps, repository, put, earlier.top), preRestore }
+        }
+        const there = { ...inPlace(earlier, wanted, staged), preRestore }
+        return there.branch === null && there.base === wanted.base
+          ? { ...there, branch: yield* attach(deps, earlier.top, put) }
+          : there
+      }
     }
-    const { on, submodules, top } = yield* fresh(deps, repository, { ...input, snapshot: wanted })
-    deps.state.side(yield* open(deps, top), keyOf(snapshot.runId)).tree = undefined
-    return { ...restoredAt(wanted, top), inPlace: false, branch: on, preRestore, submodules }
+    const top = yield* add(deps, repository, put)
+    return { ...yield* complete(deps, repository, put, top), preRestore }
   })
 
   return Effect.fn("Workspace.restore")((input) => {
