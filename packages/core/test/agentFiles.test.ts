@@ -178,6 +178,7 @@ describe("the files of an agent", () => {
           Effect.gen(function*() {
             const cwd = ctx.workspace?.cwd ?? "?"
             if (ctx.attempt > 1) return (yield* files.read(cwd))?.["a.ts"] ?? "gone"
+            yield* Effect.sleep("1 second")
             yield* files.write(cwd, "a.ts", "1")
             yield* ctx.workspace?.snapshot ?? Effect.void
             yield* ctx.checkpoint.flush
@@ -189,7 +190,7 @@ describe("the files of an agent", () => {
           })
       })
       const { runId } = yield* a.run(Agent.start(coder, { cwd: "/workspace" }))
-      yield* Deferred.await(gate)
+      yield* passing(Deferred.await(gate))
       assert.lengthOf(yield* snapshots(runId), 2)
       yield* passing(Effect.sleep("35 seconds"))
       const next = yield* b.run(Agent.resume(coder, runId))
@@ -210,6 +211,7 @@ describe("the files of an agent", () => {
         run: (ctx) =>
           Effect.gen(function*() {
             if (ctx.attempt > 1) return void told.push(ctx.resume?.continuation.prompt ?? "")
+            yield* Effect.sleep("1 second")
             yield* files.write("/workspace", "a.ts", "1")
             yield* ctx.workspace?.snapshot ?? Effect.void
             yield* ctx.checkpoint.flush
@@ -218,7 +220,7 @@ describe("the files of an agent", () => {
           })
       })
       const { runId } = yield* a.run(Agent.start(coder, { cwd: "/workspace" }))
-      yield* Deferred.await(gate)
+      yield* passing(Deferred.await(gate))
       a.wire.before = () => Effect.never
       yield* files.lose("/workspace")
       yield* passing(Effect.sleep("35 seconds"))

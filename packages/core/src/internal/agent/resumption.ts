@@ -1,4 +1,5 @@
 /** What an attempt takes over from the one before. */
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { Resumption } from "../../AgentContext.ts"
@@ -26,8 +27,9 @@ export const resumption = Effect.fnUntraced(function*<M, A, E, R>(
   const state = checkpointer.resumed ?? nothing
   const { completedPhases, iteration, phase } = state
   const before = checkpoint.attempts.at(-2)
-  // An attempt that was killed could not keep what it had changed since its last snapshot.
-  const killed = before?.end === "expired"
+  // An attempt that was killed could not keep what it had changed since its last snapshot. One that had saved nothing
+  // yet may not even have reached its files: whatever is there now is somebody else's.
+  const killed = before?.end === "expired" && DateTime.isGreaterThan(checkpoint.updatedAt, before.startedAt)
   const restored = files === undefined || kept === undefined
     ? undefined
     : yield* files.restore(kept, { newest: killed })
