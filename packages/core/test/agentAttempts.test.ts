@@ -225,6 +225,20 @@ describe("the end of an attempt", () => {
       assert.deepInclude(error, { _tag: "RunExhausted", attempts: 2, reason: "interrupted" })
     }).pipe(Effect.provide(layer)))
 
+  it.effect("is told before the pause, not when the next attempt starts", () =>
+    Effect.gen(function*() {
+      const events = yield* record(yield* AgentSupervisor.AgentSupervisor)
+      const coder = Agent.make("coder", {
+        message: Schema.Int,
+        timeout: "1 second",
+        backoff: () => "1 hour",
+        run: () => Effect.never
+      })
+      yield* Agent.start(coder)
+      yield* passing(Effect.sleep("1 minute"))
+      assert.deepStrictEqual(events.map((event) => event._tag), ["AttemptStarted", "AttemptEnded"])
+    }).pipe(Effect.scoped, Effect.provide(layer)))
+
   it.effect("waits as long as the back-off says, and a back-off that throws is the usual one", () =>
     Effect.gen(function*() {
       const starts: Array<number> = []

@@ -40,12 +40,13 @@ export const runAttempt = <M, A, E, R>(
   runtime: Runtime,
   task: Task<M, A, E, R>,
   grant: Grant,
-  onOpen: Effect.Effect<void>
+  onOpen: Effect.Effect<void>,
+  onStopped: (reason: string) => void
 ): Effect.Effect<End<A, E>, MessageUnreadable | StoreError> =>
   Effect.scoped(Effect.gen(function*() {
     const opened = yield* open(runtime, task, grant)
     yield* onOpen
-    const attempt = new Attempt(runtime, task, opened)
+    const attempt = new Attempt(runtime, task, opened, onStopped)
     if (opened.cancelled) return yield* attempt.cancelled
     const resume = isResumed(grant) ? yield* Effect.exit(resumption(task, grant, opened)) : undefined
     if (resume !== undefined && Exit.isFailure(resume)) return yield* attempt.notRestored(resume.cause)
@@ -58,11 +59,19 @@ class Attempt<M, A, E, R> {
   private readonly runtime: Runtime
   private readonly task: Task<M, A, E, R>
   private readonly opened: Opened<M>
+  /** Called when what the attempt leaves is kept, before the pause. */
+  private readonly onStopped: (reason: string) => void
 
-  constructor(runtime: Runtime, task: Task<M, A, E, R>, opened: Opened<M>) {
+  constructor(
+    runtime: Runtime,
+    task: Task<M, A, E, R>,
+    opened: Opened<M>,
+    onStopped: (reason: string) => void
+  ) {
     this.runtime = runtime
     this.task = task
     this.opened = opened
+    this.onStopped = onStopped
   }
 
   run(resume: AgentContext<M>["resume"]): Effect.Effect<End<A, E>> {
@@ -245,7 +254,10 @@ class Attempt<M, A, E, R> {
     const { definition, run } = this.task
     const pause = attempt < definition.maxAttempts ? definition.backoffMillis(attempt) : 0
     return Effect.andThen(
-      run.sleep(this.runtime.hub.watch, pause),
+      Effect.suspend(() => {
+        this.onStopped(reason)
+        return run.sleep(this.runtime.hub.watch, pause)
+      }),
       Effect.suspend(() => {
         if (run.stopping === "cancelled") return this.cancelled
         const end: End<A, E> = { _tag: run.stopping === undefined ? "Again" : "Released", reason }

@@ -65,7 +65,14 @@ const loop = Effect.fnUntraced(function*<M, A, E, R>(
       runtime.publish({ _tag: "AttemptStarted", runId, agent, attempt })
       Deferred.doneUnsafe(opened, Effect.void)
     })
-    const traced = Telemetry.traceAttempt(meta, attempt, statusOf, runAttempt(runtime, task, grant, onOpen))
+    let isTold = false
+    const onStopped = (reason: string): void => {
+      if (isTold) return
+      isTold = true
+      Telemetry.attemptEnded(agentName, reason, services)
+      runtime.publish({ _tag: "AttemptEnded", runId, agent, attempt, reason })
+    }
+    const traced = Telemetry.traceAttempt(meta, attempt, statusOf, runAttempt(runtime, task, grant, onOpen, onStopped))
     const exit = yield* Effect.result(traced)
     if (Result.isFailure(exit)) { // it stays for a version that can read it
       yield* Effect.logWarning("A run could not be opened", exit.failure)
@@ -74,9 +81,7 @@ const loop = Effect.fnUntraced(function*<M, A, E, R>(
     }
     const end = exit.success
     if (end._tag !== "Settled") {
-      const reason = end._tag === "Again" || end._tag === "Released" ? end.reason : reasons[end._tag]
-      Telemetry.attemptEnded(agentName, reason, services)
-      runtime.publish({ _tag: "AttemptEnded", runId, agent, attempt, reason })
+      onStopped(end._tag === "Again" || end._tag === "Released" ? end.reason : reasons[end._tag])
     }
     if (end._tag !== "Again") return end
     const next = yield* reclaim(runtime, task, end.reason)
