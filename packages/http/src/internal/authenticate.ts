@@ -27,7 +27,7 @@ const isAnswer = (answer: unknown): answer is Principal | null | undefined =>
   answer === null || answer === undefined || isPrincipal(answer)
 
 const malformed = "It answered no principal: { agentName, tokenId, scopes? } with a tokenId that is not empty and the "
-  + "scopes 'heartbeat' and 'read', or null."
+  + "scopes 'heartbeat', 'read' and 'resume', or null."
 
 export const layerAuthorization = <R>(auth: AgentAuth<R>): Layer.Layer<Authorization, never, R> =>
   Layer.effect(
