@@ -68,7 +68,7 @@ describe("Prefer", () => {
       `"respond-async"`,
       `x="`,
       "handling=lenient",
-      `${"a,".repeat(4000)}`
+      "a,".repeat(4000)
     ]
   ) {
     it.live(`${JSON.stringify(prefer.slice(0, 20))} means nothing`, () =>

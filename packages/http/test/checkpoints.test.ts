@@ -59,7 +59,7 @@ const interrupted = (extra: {
         HeartbeatHandler.make({
           heartbeats: { triage: heartbeat, release: heartbeat },
           auth: verify,
-          layer: layer as Layer.Layer<HeartbeatEngine.HeartbeatEngine | RunStore>
+          layer
         })
       )
       return callOf(handler)

@@ -39,6 +39,10 @@ const counted = (body: Effect.Effect<unknown> = Effect.void) => {
   return { counts, heartbeat: Heartbeat.make("count", [step]) }
 }
 
+/** So many turns of the event loop later. */
+const turns = (count: number): Promise<void> =>
+  count === 0 ? Promise.resolve() : new Promise((next) => setImmediate(next)).then(() => turns(count - 1))
+
 const names = (count: number): ReadonlyArray<string> => Array.from({ length: count }, (_, index) => `agent-${index}`)
 
 describe("1,000 calls at once", () => {
@@ -102,7 +106,7 @@ describe("clients that disconnect at random moments", () => {
             requestOf(pathOf(agent), { method: "POST", token: agent, signal: controller.signal, headers: { accept } })
           )
           // From before the first turn of the event loop to long after the answer.
-          for (let turns = index % 12; turns > 0; turns--) await new Promise((next) => setImmediate(next))
+          await turns(index % 12)
           controller.abort()
           const response = await pending
           await response.text().catch(() => "")

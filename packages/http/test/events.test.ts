@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { HeartbeatHandler } from "@everbeat/http"
-import { Effect, Layer } from "effect"
+import { Clock, Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import {
   acquire,
@@ -52,12 +52,12 @@ const readUntil = (response: Response, holds: (text: string) => boolean) =>
   Effect.promise(async () => {
     const reader = response.body?.getReader()
     const decoder = new TextDecoder()
-    let text = ""
-    while (reader !== undefined && !holds(text)) {
-      const { done, value } = await reader.read()
-      if (done) break
-      text += decoder.decode(value, { stream: true })
+    const more = async (text: string): Promise<string> => {
+      const { done, value } = await (reader?.read() ?? { done: true, value: undefined })
+      const all = text + decoder.decode(value, { stream: true })
+      return done || holds(all) ? all : more(all)
     }
+    const text = await more("")
     await reader?.cancel()
     return text
   })
@@ -264,7 +264,6 @@ describe("keep-alive", () => {
       const gate = yield* makeGate
       const verify = yield* auth
       const clock = yield* TestClock.testClockWith(Effect.succeed)
-      const { Clock } = yield* Effect.promise(() => import("effect"))
       const handler = yield* acquire(() =>
         HeartbeatHandler.make({
           heartbeats: () => gated(gate.pass),
@@ -274,16 +273,14 @@ describe("keep-alive", () => {
         })
       )
       const response = yield* open(handler)
-      const reading = readUntil(response, (text) => text.includes(": ping"))
-      const pending = Effect.runPromise(reading)
-      let text: string | undefined
-      void pending.then((read) => {
-        text = read
-      })
-      while (text === undefined) {
-        yield* TestClock.adjust("5 seconds")
-        yield* Effect.promise(() => new Promise((next) => setImmediate(next)))
-      }
+      const reading = yield* Effect.forkChild(readUntil(response, (text) => text.includes(": ping")))
+      const passing = yield* TestClock.adjust("5 seconds").pipe(
+        Effect.andThen(Effect.promise(() => new Promise((next) => setImmediate(next)))),
+        Effect.forever,
+        Effect.forkChild
+      )
+      const text = yield* Fiber.join(reading)
+      yield* Fiber.interrupt(passing)
       assert.match(text, /step-started[^]*\n\n: ping\n\n/u)
       yield* gate.open
     }))
