@@ -31,6 +31,7 @@ import { respond } from "./respond.ts"
 import { layerRoutes } from "./routes.ts"
 import { offered } from "./services.ts"
 import { SettledHub } from "./settledHub.ts"
+import { HandlerState } from "./shared.ts"
 import { writeOf } from "./writes.ts"
 
 type Lifecycle = Pick<Options<Heartbeat.Any, never, never>, "graceMs" | "onSettled">
@@ -213,6 +214,7 @@ const build = <R, E>(
       })
     )(tracked)
     const { drain } = Context.get(context, HeartbeatEngine)
+    const { streams } = Context.get(context, HandlerState)
     return {
       handle: async (request) => {
         const known = withoutUnknown(request)
@@ -229,7 +231,7 @@ const build = <R, E>(
       shutdown: (graceMs, settled, written) =>
         drain(graceMs).pipe(
           Effect.andThen(Effect.timeoutOption(told, lingerMs)),
-          Effect.andThen(Effect.timeoutOption(settled, lingerMs)),
+          Effect.andThen(Effect.timeoutOption(Effect.andThen(settled, streams.none), lingerMs)),
           Effect.andThen(Effect.sync(() => {
             for (const fiber of [...requests]) fiber.interruptUnsafe()
           })),
