@@ -250,8 +250,8 @@ describe("cancel", () => {
             layer: HeartbeatEngine.layerWith({ leaseTtl }).pipe(Layer.provideMerge(stores))
           })
         // In this process nobody waits for a renewal: there is none for an hour.
-        const handler = yield* acquire(() => make(here ? "3 hours" : "300 millis"))
-        const other = here ? handler : yield* acquire(() => make("300 millis"))
+        const handler = yield* acquire(() => make(here ? "3 hours" : "3 seconds"))
+        const other = here ? handler : yield* acquire(() => make("3 seconds"))
         const pending = yield* Effect.forkChild(beat(callOf(handler)))
         yield* gate.reached
         const call = callOf(other)
