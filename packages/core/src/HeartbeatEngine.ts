@@ -13,6 +13,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import type { AgentRun } from "./AgentRun.ts"
 import type { Granted } from "./Checkpointer.ts"
 import { CheckpointStore, type Resumed } from "./CheckpointStore.ts"
 import type { Heartbeat, Pass, RunOptions } from "./Heartbeat.ts"
@@ -20,6 +22,7 @@ import { makeEngine } from "./internal/engine.ts"
 import { makeVolatile } from "./internal/volatileStore.ts"
 import type { AdoptError, RunError, StartError } from "./PassError.ts"
 import type { Report } from "./Report.ts"
+import type { RunId } from "./RunId.ts"
 import { RunStore } from "./RunStore.ts"
 
 /**
@@ -74,6 +77,18 @@ export class HeartbeatEngine extends Context.Service<HeartbeatEngine, {
     heartbeat: Heartbeat<Name, W, E, R>,
     granted: Granted<Resumed>
   ) => Effect.Effect<Pass<W, E> | undefined, AdoptError, R>
+
+  /**
+   * Stops a pass of this engine, which is then recorded as `cancelled`. Answers whether it is one; a pass of another
+   * engine is cancelled through the store: `CheckpointStore.requestCancel`.
+   */
+  readonly cancel: (runId: RunId) => Effect.Effect<boolean>
+
+  /**
+   * The records of passes that end here from now on, for alerts. A slow reader loses the oldest of 1,024; it never slows
+   * a pass. Ends when the engine has stopped.
+   */
+  readonly settled: Stream.Stream<AgentRun>
 
   /**
    * Stops the engine for good: begins nothing new, waits up to `grace` for the

@@ -27,7 +27,7 @@ export interface AuthRequest {
   readonly method: string
   /** Path as the host's server saw it, without the query. */
   readonly path: string
-  /** The agent that the address names. */
+  /** The agent that the address names; empty for `/api/ready`, which names none. */
   readonly agentName: string
   /** Headers in lower case, without `authorization`, `proxy-authorization` and `cookie`. */
   readonly headers: Readonly<Record<string, string>>
@@ -199,7 +199,9 @@ const principalOf = ({ agentName, scopes, tokenId }: TokenEntry): Principal => {
   }
   if (!isTokenId(tokenId)) throw new TypeError(`AgentAuth.tokens: the tokenId of an entry of '${agentName}' is empty.`)
   if (!areScopes(scopes)) {
-    throw new TypeError(`AgentAuth.tokens: the scopes of '${tokenId}' are not a list of 'heartbeat' and 'read'.`)
+    throw new TypeError(
+      `AgentAuth.tokens: the scopes of '${tokenId}' are not a list of 'heartbeat', 'read' and 'resume'.`
+    )
   }
   return scopes === undefined || scopes === null ? { agentName, tokenId } : { agentName, tokenId, scopes }
 }

@@ -3,8 +3,10 @@
  */
 export * as AgentAuth from "./AgentAuth.ts"
 export * as AgentPrincipal from "./AgentPrincipal.ts"
+export * as AgentToken from "./AgentToken.ts"
 export * as EverbeatApi from "./EverbeatApi.ts"
 export * as HeartbeatHandler from "./HeartbeatHandler.ts"
 export * as HeartbeatReport from "./HeartbeatReport.ts"
 export * as NodeAdapter from "./NodeAdapter.ts"
 export * as Problem from "./Problem.ts"
+export * as RunProgress from "./RunProgress.ts"

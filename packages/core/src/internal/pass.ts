@@ -49,6 +49,7 @@ export const runPass = (state: EngineState, granted: Granted): Effect.Effect<Act
     })
     const running = fiber = Effect.runForkWith(context)(effect)
     if (reason !== undefined) running.interruptUnsafe() // stopped before the fiber was known
+    active.cancel = stop("cancelled")
     active.interrupt = Effect.suspend(() => {
       running.interruptUnsafe()
       return Effect.asVoid(Fiber.await(running))
@@ -254,7 +255,10 @@ const record = (
     })
   })
   const answered = Effect.matchEffect(settled, {
-    onSuccess: () => Effect.undefined,
+    onSuccess: () =>
+      Effect.sync((): undefined => {
+        state.onSettled(run)
+      }),
     onFailure: (error) => error._tag === "StoreError" ? Effect.succeed(error) : Effect.fail(error)
   })
   const saving = journal.close()

@@ -1,4 +1,6 @@
 /** The life of a fetch handler: built at the first request, drained and closed at the end. */
+import type { AgentRun } from "@everbeat/core/AgentRun"
+import type * as Heartbeat from "@everbeat/core/Heartbeat"
 import { HeartbeatEngine } from "@everbeat/core/HeartbeatEngine"
 import type { RunStore } from "@everbeat/core/RunStore"
 import * as Cause from "effect/Cause"
@@ -7,22 +9,32 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as HttpEffect from "effect/http/HttpEffect"
+import * as HttpMiddleware from "effect/http/HttpMiddleware"
 import * as HttpRouter from "effect/http/HttpRouter"
 import { ClientAbort, isHttpServerError } from "effect/http/HttpServerError"
-import type { HttpServerRequest } from "effect/http/HttpServerRequest"
+import { HttpServerRequest } from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as UrlParams from "effect/http/UrlParams"
 import * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
 import * as Scope from "effect/Scope"
-import type { HeartbeatHandler } from "../HeartbeatHandler.ts"
+import * as Stream from "effect/Stream"
+import type { HeartbeatHandler, Options } from "../HeartbeatHandler.ts"
 import * as Problem from "../Problem.ts"
-import { methodNotAllowed } from "./addresses.ts"
+import { type Lookup, lookUp } from "./addresses.ts"
 import { commonHeaders, requestIdOf } from "./envelope.ts"
 import type { Resolved } from "./options.ts"
 import { retryAfterSeconds } from "./problemOf.ts"
 import { refuse } from "./refuse.ts"
+import { requestCounter } from "./requestMetric.ts"
 import { respond } from "./respond.ts"
 import { layerRoutes } from "./routes.ts"
+import { offered } from "./services.ts"
+import { SettledHub } from "./settledHub.ts"
+import { HandlerState } from "./shared.ts"
 import { writeOf } from "./writes.ts"
+
+type Lifecycle = Pick<Options<Heartbeat.Any, never, never>, "graceMs" | "onSettled">
 
 interface App {
   readonly handle: (request: Request) => Promise<Response>
@@ -43,17 +55,22 @@ const writeMs = 5000
 export const makeHost = <R, E>(
   options: Resolved<R>,
   layer: Layer.Layer<HeartbeatEngine | RunStore | R, E>,
-  defaultGraceMs: number = 10_000
+  { graceMs: defaultGraceMs = 10_000, onSettled }: Lifecycle
 ): HeartbeatHandler => {
+  const hub = new SettledHub(onSettled)
+  const { pathOf } = lookUp(options)
   const inFlight = new Set<Promise<Response>>()
   const writing = new Set<Promise<void>>()
-  const stopping = new AbortController()
+  let stop = (): void => {}
+  const stopped = new Promise<undefined>((resolve) => {
+    stop = () => resolve(undefined)
+  })
   let building: Fiber.Fiber<App, E> | undefined
   let disposing: Promise<void> | undefined
   checkGrace(defaultGraceMs)
 
   const ready = async (): Promise<App | undefined> => {
-    const fiber = building ??= Effect.runFork(build(options, layer))
+    const fiber = building ??= Effect.runFork(build(options, layer, hub))
     const exit = await Effect.runPromise(Fiber.await(fiber))
     if (Exit.isSuccess(exit)) return exit.value
     if (building === fiber) building = undefined // the next request tries again
@@ -65,10 +82,14 @@ export const makeHost = <R, E>(
     const built = building?.pollUnsafe()
     return built !== undefined && Exit.isSuccess(built)
       ? built.value
-      : Promise.race([ready(), aborted(stopping.signal), aborted(signal)])
+      : until(signal, Promise.race([ready(), stopped]))
   }
 
   const serve = async (request: Request): Promise<Response> => {
+    // Of the process, not of its services: it must not be killed because they start slowly, fail to, or end.
+    if (/^(?:GET|HEAD)$/u.test(request.method) && pathOf({ originalUrl: request.url }) === "/api/health") {
+      return alive(request)
+    }
     const app = disposing === undefined ? await readyFor(request.signal) : undefined
     if (disposing !== undefined) return refuse(request, shuttingDown)
     if (request.signal.aborted) return refuse(request, new Problem.ClientClosedRequest({}))
@@ -118,35 +139,42 @@ export const makeHost = <R, E>(
     }).pipe(
       Effect.catchCause((cause) =>
         Effect.logError(`The services of the heartbeat handler could not be closed: ${Cause.pretty(cause)}`)
-      )
+      ),
+      Effect.andThen(Effect.timeoutOption(Effect.promise(() => hub.called), lingerMs)),
+      Effect.ensuring(Effect.sync(() => hub.end())),
+      Effect.asVoid
     )
 
   const dispose: HeartbeatHandler["dispose"] = ({ graceMs = defaultGraceMs } = {}) => {
     checkGrace(graceMs)
     // Set before the first effect runs: requests that arrive meanwhile are refused.
     disposing ??= Promise.resolve().then(() => {
-      stopping.abort()
+      stop()
       return Effect.runPromise(shutdown(graceMs))
     })
     return disposing
   }
 
-  return { fetch, dispose, [Symbol.asyncDispose]: () => dispose() }
+  return { fetch, dispose, settled: hub, [Symbol.asyncDispose]: () => dispose() }
 }
 
 const checkGrace = (graceMs: number): void => {
   if (!(graceMs >= 0)) throw new TypeError(`graceMs ${graceMs} is not a number of milliseconds, zero or more.`)
 }
 
-const aborted = (signal: AbortSignal): Promise<undefined> =>
-  new Promise((resolve) => {
-    if (signal.aborted) resolve(undefined)
-    else signal.addEventListener("abort", () => resolve(undefined), { once: true })
+/** What is waited for, or nothing when the signal aborts first. It leaves no listener behind. */
+const until = <A>(signal: AbortSignal, waited: Promise<A>): Promise<A | undefined> =>
+  new Promise((resolve, reject) => {
+    const onAbort = (): void => resolve(undefined)
+    if (signal.aborted) return onAbort()
+    signal.addEventListener("abort", onAbort, { once: true })
+    waited.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort))
   })
 
 const build = <R, E>(
   options: Resolved<R>,
-  layer: Layer.Layer<HeartbeatEngine | RunStore | R, E>
+  layer: Layer.Layer<HeartbeatEngine | RunStore | R, E>,
+  hub: SettledHub
 ): Effect.Effect<App, E> =>
   Effect.gen(function*() {
     const scope = yield* Scope.make()
@@ -159,13 +187,18 @@ const build = <R, E>(
         Effect.logError(`The services of the heartbeat handler could not be started: ${Cause.pretty(cause)}`)
       )
     )
+    const addresses = lookUp(options)
+    const told = yield* tell(context, hub, scope)
     const requests = new Set<Fiber.Fiber<unknown, unknown>>()
     const handled = Context.get(context, HttpRouter.HttpRouter).asHttpEffect().pipe(
       Effect.catchCause((cause) =>
         Effect.tap(
-          respond(problemOfCause(cause, options.basePath)),
+          respond(problemOfCause(cause, addresses)),
           Cause.hasDies(cause) ? Effect.logError(`A request ended with a defect: ${Cause.pretty(cause)}`) : Effect.void
         )
+      ),
+      Effect.tap(({ status }) =>
+        Effect.flatMap(HttpServerRequest, (request) => Metric.update(requestCounter(addresses, request, status), 1))
       )
     )
     const tracked = Effect.withFiber((fiber) => {
@@ -173,21 +206,32 @@ const build = <R, E>(
       fiber.addObserver(() => requests.delete(fiber))
       return handled
     })
-    const handle = HttpEffect.toWebHandlerWith<never, HttpServerRequest | Scope.Scope>(context)(tracked)
+    const handle = HttpEffect.toWebHandlerWith<never, HttpServerRequest | Scope.Scope>(
+      Context.add(context, HttpMiddleware.SpanNameGenerator, (request) => {
+        const path = addresses.pathOf(request)
+        // Without the names of agents and the ids of runs, which would make a name of every request.
+        return path === undefined ? request.method : `${request.method} ${options.basePath}${path}`
+      })
+    )(tracked)
     const { drain } = Context.get(context, HeartbeatEngine)
+    const { streams } = Context.get(context, HandlerState)
     return {
       handle: async (request) => {
-        const response = await handle(request, redactQuery(request.url))
+        const known = withoutUnknown(request)
+        const response = await handle(known, redactQuery(known.url))
         // Outside of the routes nobody has set them yet.
         const common = commonHeaders(
           response.headers.get("x-request-id") ?? requestIdOf(request.headers.get("x-request-id"))
         )
-        for (const [name, value] of Object.entries(common)) response.headers.set(name, value)
+        for (const [name, value] of Object.entries(common)) {
+          if (!response.headers.has(name)) response.headers.set(name, value)
+        }
         return response
       },
       shutdown: (graceMs, settled, written) =>
         drain(graceMs).pipe(
-          Effect.andThen(Effect.timeoutOption(settled, lingerMs)),
+          Effect.andThen(Effect.timeoutOption(told, lingerMs)),
+          Effect.andThen(Effect.timeoutOption(Effect.andThen(settled, streams.none), lingerMs)),
           Effect.andThen(Effect.sync(() => {
             for (const fiber of [...requests]) fiber.interruptUnsafe()
           })),
@@ -198,13 +242,59 @@ const build = <R, E>(
     }
   })
 
+/** Passes the settled runs on; answers how to wait for those of the engine, which ends. */
+const tell = (
+  context: Context.Context<HeartbeatEngine>,
+  hub: SettledHub,
+  scope: Scope.Scope
+): Effect.Effect<Effect.Effect<unknown>> => {
+  const { supervisor } = offered(context)
+  const pass = (settled: Stream.Stream<AgentRun>) =>
+    Stream.runForEach(settled, (run) => Effect.sync(() => hub.publish(run))).pipe(
+      Effect.forkIn(scope, { startImmediately: true })
+    )
+  return Effect.map(
+    Effect.all([
+      pass(Context.get(context, HeartbeatEngine).settled),
+      supervisor === undefined ? Effect.void : pass(supervisor.settled)
+    ]),
+    ([fiber]) => Fiber.await(fiber)
+  )
+}
+
+const alive = (request: Request): Response =>
+  HttpServerResponse.toWeb(
+    HttpServerResponse.jsonUnsafe({ status: "pass" }, {
+      contentType: "application/health+json",
+      headers: commonHeaders(requestIdOf(request.headers.get("x-request-id")))
+    }),
+    { withoutBody: request.method === "HEAD" }
+  )
+
 const layerRouter = Layer.provide(
   HttpRouter.layer,
   // Names are case-sensitive and may be long: a bad one is to meet authentication, not a missing route.
   Layer.succeed(HttpRouter.RouterConfig, { caseSensitive: true, ignoreDuplicateSlashes: false, maxParamLength: 8192 })
 )
 
-/** A token that somebody puts into the query against all advice must not end in a span, whatever its name is. */
+/**
+ * The request without what means nothing here and may be a secret all the same: other names in the query, which may be
+ * tokens themselves, and the credentials of a proxy. Spans hold the address, and of a failure the whole request.
+ */
+const withoutUnknown = (request: Request): Request => {
+  const url = request.url.includes("?") ? new URL(request.url) : undefined
+  const names = [...url?.searchParams.keys() ?? []].filter((name) => !queryNames.has(name))
+  if (names.length === 0 && !request.headers.has("proxy-authorization")) return request
+  if (request.bodyUsed || request.body?.locked === true) return request // it cannot be copied, and is refused anyway
+  for (const name of names) url?.searchParams.delete(name)
+  const copy = new Request(url ?? request.url, request)
+  copy.headers.delete("proxy-authorization")
+  return copy
+}
+
+const queryNames = new Set(["callerId", "cursor", "from", "kind", "limit", "status", "until"])
+
+/** A token that somebody puts into the query against all advice must not end in a span. */
 const redactQuery = (url: string): Context.Context<never> => {
   const limits = new URL(url).searchParams.getAll("limit")
   return limits.every((limit) => /^\d{1,3}$/u.test(limit)) ? allButLimit : all
@@ -213,11 +303,11 @@ const redactQuery = (url: string): Context.Context<never> => {
 const all = Context.make(UrlParams.CurrentRedactedNames, [/^/u])
 const allButLimit = Context.make(UrlParams.CurrentRedactedNames, [/^(?!limit$)/u])
 
-const problemOfCause = (cause: Cause.Cause<unknown>, basePath: string): Problem.Problem => {
+const problemOfCause = (cause: Cause.Cause<unknown>, addresses: Lookup): Problem.Problem => {
   for (const reason of cause.reasons) {
     if (reason._tag === "Fail" && isHttpServerError(reason.error) && reason.error.reason._tag === "RouteNotFound") {
       // The router knows some methods by name; an address refuses all others alike.
-      return methodNotAllowed(reason.error.reason.request, basePath) ?? new Problem.RouteNotFound({})
+      return addresses.methodNotAllowed(reason.error.reason.request) ?? new Problem.RouteNotFound({})
     }
     if (reason._tag === "Interrupt") {
       return reason.annotations.has(ClientAbort.key) ? new Problem.ClientClosedRequest({}) : shuttingDown
