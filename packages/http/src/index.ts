@@ -2,8 +2,11 @@
  * @since 0.1.0
  */
 export * as AgentAuth from "./AgentAuth.ts"
+export * as AgentClient from "./AgentClient.ts"
+export * as AgentError from "./AgentError.ts"
 export * as AgentPrincipal from "./AgentPrincipal.ts"
 export * as EverbeatApi from "./EverbeatApi.ts"
+export * as EverbeatClient from "./EverbeatClient.ts"
 export * as FastifyAdapter from "./FastifyAdapter.ts"
 export * as HeartbeatHandler from "./HeartbeatHandler.ts"
 export * as HeartbeatReport from "./HeartbeatReport.ts"
