@@ -13,6 +13,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import type { AgentRun } from "./AgentRun.ts"
 import type { Granted } from "./Checkpointer.ts"
 import { CheckpointStore, type Resumed } from "./CheckpointStore.ts"
 import type { Heartbeat, Pass, RunOptions } from "./Heartbeat.ts"
@@ -74,6 +76,12 @@ export class HeartbeatEngine extends Context.Service<HeartbeatEngine, {
     heartbeat: Heartbeat<Name, W, E, R>,
     granted: Granted<Resumed>
   ) => Effect.Effect<Pass<W, E> | undefined, AdoptError, R>
+
+  /**
+   * The records of passes that end here from now on, for alerts. A slow reader loses the oldest of 1,024; it never slows
+   * a pass. Ends when the engine has stopped.
+   */
+  readonly settled: Stream.Stream<AgentRun>
 
   /**
    * Stops the engine for good: begins nothing new, waits up to `grace` for the

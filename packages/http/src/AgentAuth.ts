@@ -199,7 +199,9 @@ const principalOf = ({ agentName, scopes, tokenId }: TokenEntry): Principal => {
   }
   if (!isTokenId(tokenId)) throw new TypeError(`AgentAuth.tokens: the tokenId of an entry of '${agentName}' is empty.`)
   if (!areScopes(scopes)) {
-    throw new TypeError(`AgentAuth.tokens: the scopes of '${tokenId}' are not a list of 'heartbeat' and 'read'.`)
+    throw new TypeError(
+      `AgentAuth.tokens: the scopes of '${tokenId}' are not a list of 'heartbeat', 'read' and 'resume'.`
+    )
   }
   return scopes === undefined || scopes === null ? { agentName, tokenId } : { agentName, tokenId, scopes }
 }

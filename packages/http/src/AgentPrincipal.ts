@@ -8,12 +8,12 @@ import * as Schema from "effect/Schema"
 
 /**
  * Schema of what a token may do: `heartbeat` runs the agent's heartbeat, `read`
- * reads its runs.
+ * reads its runs and checkpoints, `resume` resumes, discards and cancels runs.
  *
  * @category schemas
  * @since 0.1.0
  */
-export const Scope = Schema.Literals(["heartbeat", "read"])
+export const Scope = Schema.Literals(["heartbeat", "read", "resume"])
 
 /**
  * What a token may do.

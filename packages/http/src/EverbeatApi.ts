@@ -19,8 +19,9 @@ import * as Schema from "effect/Schema"
 import * as Struct from "effect/Struct"
 import type { AgentPrincipal } from "./AgentPrincipal.ts"
 import { HeartbeatReport } from "./HeartbeatReport.ts"
-import { numericLimit, optionalBody } from "./internal/openApi.ts"
+import { eventStream, numericLimit, optionalBody } from "./internal/openApi.ts"
 import * as Problem from "./Problem.ts"
+import { AcceptedRun, Checkpoint, HealthStatus } from "./RunProgress.ts"
 
 /**
  * Schema of a settled run as agents see it: the whole record without its
@@ -76,6 +77,18 @@ export const RunPage = Schema.Struct({
 export interface RunPage extends Schema.Schema.Type<typeof RunPage> {}
 
 /**
+ * Schema of one page of checkpoints, those interrupted for the longest time
+ * first.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const CheckpointPage = Schema.Struct({
+  items: Schema.Array(InFlightRun),
+  next: Schema.optionalKey(Schema.String)
+}).annotate({ identifier: "CheckpointPage" })
+
+/**
  * Middleware that authenticates the agent and compares it with the address,
  * before anything else is looked at.
  *
@@ -99,6 +112,17 @@ export class Authorization
 {}
 
 /**
+ * Middleware that asks for any token of the host: of an agent, or of an operator.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class AnyToken extends HttpApiMiddleware.Service<AnyToken>()("@everbeat/http/EverbeatApi/AnyToken", {
+  security: { agentToken: HttpApiSecurity.bearer },
+  error: [Problem.Unauthorized, Problem.AuthUnavailable]
+}) {}
+
+/**
  * Middleware that answers a request whose parameters do not fit their schemas.
  *
  * @category services
@@ -108,6 +132,13 @@ export class RequestSchema extends HttpApiMiddleware.Service<RequestSchema>()(
   "@everbeat/http/EverbeatApi/RequestSchema",
   { error: Problem.InvalidRequest }
 ) {}
+
+const unavailable = [
+  Problem.StoreUnavailable,
+  Problem.InternalError,
+  Problem.ShuttingDown,
+  Problem.NotReady
+] as const
 
 /**
  * Endpoints of one agent: its heartbeat and its runs.
@@ -126,23 +157,39 @@ export class AgentsApi extends HttpApiGroup.make("agents")
   .add(
     HttpApiEndpoint.post("heartbeat", "/heartbeat", {
       params: { agentName: AgentName },
-      headers: { "idempotency-key": Schema.optionalKey(Schema.String) },
+      headers: {
+        "idempotency-key": Schema.optionalKey(Schema.String),
+        prefer: Schema.optionalKey(Schema.String),
+        "last-event-id": Schema.optionalKey(Schema.String)
+      },
       // An own member that is exactly Null makes the empty body legal.
       payload: [Schema.Null, Schema.Json],
-      success: HttpApiSchema.WithHeaders(HeartbeatReport, {
-        "everbeat-status": Schema.Literals(["ok", "warning", "error"]),
-        "everbeat-run-id": RunId,
-        "idempotency-replayed": Schema.optionalKey(Schema.Literal("true"))
-      }),
+      success: [
+        HttpApiSchema.WithHeaders(HeartbeatReport, {
+          "everbeat-status": Schema.Literals(["ok", "warning", "error"]),
+          "everbeat-run-id": RunId,
+          "idempotency-replayed": Schema.optionalKey(Schema.Literal("true")),
+          "preference-applied": Schema.optionalKey(Schema.String)
+        }),
+        HttpApiSchema.WithHeaders(AcceptedRun.pipe(HttpApiSchema.status(202)), {
+          location: Schema.String,
+          "everbeat-run-id": RunId,
+          "preference-applied": Schema.optionalKey(Schema.String)
+        })
+      ],
       error: [
         Problem.AgentNotFound,
         Problem.RunInProgress,
         Problem.RunCancelled,
         Problem.RunNotResumable,
+        Problem.RunNotFound,
         Problem.PayloadTooLarge,
         Problem.UnsupportedMediaType,
         Problem.IdempotencyKeyReused,
+        Problem.InvalidPayload,
+        Problem.RateLimited,
         Problem.InternalError,
+        Problem.PassFailed,
         Problem.BodyAlreadyConsumed,
         Problem.StoreUnavailable,
         Problem.RunInterrupted,
@@ -153,8 +200,10 @@ export class AgentsApi extends HttpApiGroup.make("agents")
     }).annotateMerge(OpenApi.annotations({
       summary: "Run the agent's heartbeat",
       description: "Runs the host's sync and reconcile steps for this agent and answers the report. "
-        + "Repeating a request with the same Idempotency-Key answers the recorded report.",
-      transform: optionalBody
+        + "Repeating a request with the same Idempotency-Key answers the recorded report. With `Prefer: respond-async` "
+        + "or `wait=n`, or when the host's own limit is over, the answer is 202 with the Location of the run, and the "
+        + "pass goes on. With `Accept: text/event-stream` the answer is its live progress, resumed by Last-Event-ID.",
+      transform: (operation) => eventStream(optionalBody(operation))
     })),
     HttpApiEndpoint.get("listRuns", "/runs", {
       params: { agentName: AgentName },
@@ -187,13 +236,109 @@ export class AgentsApi extends HttpApiGroup.make("agents")
       ]
     }).annotateMerge(OpenApi.annotations({
       summary: "Read one run of the agent",
-      description: "With its structured diagnostics, step outcomes and attempts."
+      description: "With its structured diagnostics, step outcomes and attempts. With `Accept: text/event-stream` its "
+        + "live progress, resumed by Last-Event-ID.",
+      transform: eventStream
+    })),
+    HttpApiEndpoint.post("cancelRun", "/runs/:runId/cancel", {
+      params: { agentName: AgentName, runId: RunId },
+      success: [SettledRun, InFlightRun.pipe(HttpApiSchema.status(202))],
+      error: [Problem.RunNotFound, Problem.RunSettled, ...unavailable]
+    }).annotateMerge(OpenApi.annotations({
+      summary: "Cancel a run in flight",
+      description: "200 with the record when nobody held the run; 202 when its owner was told, which stops it with its "
+        + "next save or renewal."
     }))
   )
   .prefix("/agents/:agentName")
   .middleware(RequestSchema)
   .middleware(Authorization)
   .annotateMerge(OpenApi.annotations({ title: "Agents", description: "The heartbeat of an agent and its runs." }))
+{}
+
+/**
+ * Endpoints for the interrupted runs of one agent.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class CheckpointsApi extends HttpApiGroup.make("checkpoints")
+  .add(
+    HttpApiEndpoint.get("listCheckpoints", "/checkpoints", {
+      params: { agentName: AgentName },
+      query: {
+        limit: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 200 }))),
+        cursor: Schema.optionalKey(Schema.String),
+        status: Schema.optionalKey(Schema.Array(Schema.Literals(["running", "interrupted", "exhausted"])))
+      },
+      success: CheckpointPage,
+      error: [Problem.NotOffered, ...unavailable]
+    }).annotateMerge(OpenApi.annotations({
+      summary: "List the agent's interrupted runs",
+      description: "Interrupted and exhausted runs when `status` is absent, those interrupted longest first.",
+      transform: numericLimit
+    })),
+    HttpApiEndpoint.get("getCheckpoint", "/checkpoints/:runId", {
+      params: { agentName: AgentName, runId: RunId },
+      success: Checkpoint,
+      error: [Problem.RunNotFound, Problem.NotOffered, ...unavailable]
+    }).annotateMerge(OpenApi.annotations({
+      summary: "Read what is stored of a run in flight",
+      description: "How far it came and how much is stored. The stored messages are not sent."
+    })),
+    HttpApiEndpoint.post("resumeCheckpoint", "/checkpoints/:runId/resume", {
+      params: { agentName: AgentName, runId: RunId },
+      success: HttpApiSchema.WithHeaders(AcceptedRun.pipe(HttpApiSchema.status(202)), { location: Schema.String }),
+      error: [
+        Problem.RunNotFound,
+        Problem.RunInProgress,
+        Problem.RunNotResumable,
+        Problem.RunSettled,
+        Problem.NotOffered,
+        ...unavailable
+      ]
+    }).annotateMerge(OpenApi.annotations({
+      summary: "Continue an interrupted run",
+      description: "Also an exhausted one. The host's Recovery continues it in the background."
+    })),
+    HttpApiEndpoint.delete("discardCheckpoint", "/checkpoints/:runId", {
+      params: { agentName: AgentName, runId: RunId },
+      success: HttpApiSchema.NoContent,
+      error: [Problem.RunNotFound, Problem.RunInProgress, Problem.RunSettled, Problem.NotOffered, ...unavailable]
+    }).annotateMerge(OpenApi.annotations({
+      summary: "Discard an interrupted run",
+      description: "Its checkpoint is deleted and nothing is recorded. To keep a record, cancel it."
+    }))
+  )
+  .prefix("/agents/:agentName")
+  .middleware(RequestSchema)
+  .middleware(Authorization)
+  .annotateMerge(OpenApi.annotations({ title: "Checkpoints", description: "The interrupted runs of an agent." }))
+{}
+
+/**
+ * Endpoints for probes.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class HealthApi extends HttpApiGroup.make("health")
+  .add(
+    HttpApiEndpoint.get("live", "/health", { success: HealthStatus })
+      .annotateMerge(OpenApi.annotations({
+        summary: "Tell that the process answers",
+        description: "Needs no token and looks at nothing: also while the host starts, fails to start, or drains."
+      })),
+    HttpApiEndpoint.get("ready", "/ready", { success: HealthStatus, error: unavailable })
+      .middleware(AnyToken)
+      .annotateMerge(OpenApi.annotations({
+        summary: "Tell whether heartbeats can be served",
+        description:
+          "The host's services are built and its store answers. Needs a token of any agent, or of an operator, "
+          + "unless the host made it public."
+      }))
+  )
+  .annotateMerge(OpenApi.annotations({ title: "Health", description: "For the probes of an orchestrator." }))
 {}
 
 /**
@@ -204,6 +349,8 @@ export class AgentsApi extends HttpApiGroup.make("agents")
  */
 export class EverbeatApi extends HttpApi.make("everbeat")
   .add(AgentsApi)
+  .add(CheckpointsApi)
+  .add(HealthApi)
   .prefix("/api")
   .annotateMerge(OpenApi.annotations({
     title: "Everbeat",

@@ -4,11 +4,13 @@
  * @since 0.1.0
  */
 import type { AgentName } from "@everbeat/core/AgentName"
+import type { AgentRun } from "@everbeat/core/AgentRun"
 import type * as Heartbeat from "@everbeat/core/Heartbeat"
 import type { HeartbeatEngine } from "@everbeat/core/HeartbeatEngine"
 import type { RunStore } from "@everbeat/core/RunStore"
 import type { HttpRouter } from "effect/http/HttpRouter"
 import type * as Layer from "effect/Layer"
+import type * as Schema from "effect/Schema"
 import type { AgentAuth } from "./AgentAuth.ts"
 import { makeHost } from "./internal/host.ts"
 import { resolve } from "./internal/options.ts"
@@ -67,6 +69,67 @@ export interface RoutesOptions<H extends Heartbeat.Any, A> {
    * @default 262144
    */
   readonly maxBodyBytes?: number | undefined
+  /**
+   * Schema of the request's body, where there is one: another body is refused with 422. Steps read what it encodes to as
+   * `payload` of `Step.Current`, and decode it with the same schema.
+   */
+  readonly payload?: Schema.Codec<any, Schema.Json> | undefined // oxlint-disable-line typescript/no-explicit-any
+  /**
+   * How long a heartbeat may take to answer, in milliseconds. Then the answer is 202 with the `Location` of the run, and
+   * the pass goes on. Absent: as long as the pass takes. A caller's `Prefer: wait=n` only shortens it.
+   */
+  readonly respondWithinMs?: number | undefined
+  /**
+   * Status of the answer to a pass that ended with the status `error`: 500 answers the problem `pass-failed`, which has
+   * the report in it, for schedulers that look at nothing else. A caller gets the same with `Prefer:
+   * everbeat-fail-on=error`.
+   *
+   * @default 200
+   */
+  readonly errorStatus?: 200 | 500 | undefined
+  /** How often each agent may call its heartbeat. Absent: as often as it likes. */
+  readonly rateLimit?: RateLimit | undefined
+  /**
+   * SHA-256 digests of tokens for operators, who read `/api/metrics` (there without any only a 404) and `/api/ready`: see
+   * `AgentToken.hash`.
+   */
+  readonly operatorTokens?: ReadonlyArray<string> | undefined
+  /**
+   * Whether `/api/ready` answers without a token, for probes that cannot send one.
+   *
+   * @default false
+   */
+  readonly publicReadiness?: boolean | undefined
+  /**
+   * Whether `/api/docs` shows the description of the API as a page. It needs no token.
+   *
+   * @default false
+   */
+  readonly docs?: boolean | undefined
+  /**
+   * Is handed a promise for every pass that a request began, which resolves when the pass has ended: for platforms that
+   * freeze the process after the answer.
+   */
+  readonly waitUntil?: ((promise: Promise<unknown>) => void) | undefined
+}
+
+/**
+ * How often each agent may call its heartbeat.
+ *
+ * **Details**
+ *
+ * A call beyond is answered with 429 and `Retry-After`. Calls are counted by the
+ * `RateLimiter` of `effect/persistence` where the layer provides one, for all
+ * processes together; otherwise by this process. When the counting itself
+ * fails, the call is let through.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RateLimit {
+  /** Calls in one window. */
+  readonly limit: number
+  readonly windowMs: number
 }
 
 /**
@@ -88,6 +151,11 @@ export interface Options<H extends Heartbeat.Any, A, E> extends RoutesOptions<H,
    * @default 10000
    */
   readonly graceMs?: number | undefined
+  /**
+   * Is told of every run that was settled in this process: passes, and runs of agents when the layer provides the
+   * `AgentSupervisor`. A failure of it is logged.
+   */
+  readonly onSettled?: ((run: AgentRun) => void | Promise<void>) | undefined
 }
 
 /**
@@ -111,6 +179,11 @@ export interface Options<H extends Heartbeat.Any, A, E> extends RoutesOptions<H,
 export interface HeartbeatHandler extends AsyncDisposable {
   readonly fetch: (request: Request) => Promise<Response>
   readonly dispose: (options?: { readonly graceMs?: number | undefined }) => Promise<void>
+  /**
+   * The runs that are settled in this process from now on, for alerts; it ends when the handler is disposed. A slow
+   * reader loses the oldest of 1,024 runs, and never slows one.
+   */
+  readonly settled: AsyncIterable<AgentRun>
 }
 
 /**
@@ -158,7 +231,7 @@ export interface HeartbeatHandler extends AsyncDisposable {
  * @since 0.1.0
  */
 export const make = <H extends Heartbeat.Any, E, A = never>(options: Options<H, A, E>): HeartbeatHandler =>
-  makeHost(resolve(options), options.layer, options.graceMs)
+  makeHost(resolve(options), options.layer, options)
 
 /**
  * Layer that adds the routes to the router of a host that runs on Effect.

@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import { AgentName } from "@everbeat/core/AgentName"
+import type { AgentRun } from "@everbeat/core/AgentRun"
 import * as Diagnostic from "@everbeat/core/Diagnostic"
 import type { AnyReport } from "@everbeat/core/Report"
 import { RunId } from "@everbeat/core/RunId"
@@ -59,3 +60,13 @@ export const fromReport = (report: AnyReport): HeartbeatReport => ({
   touchedIssueUrls: report.touchedIssueUrls,
   runId: report.runId
 })
+
+/**
+ * Creates the answer from the record of a heartbeat that was not cancelled.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const fromRun = (
+  run: Omit<AgentRun, "status"> & { readonly status: Exclude<AgentRun["status"], "cancelled"> }
+): HeartbeatReport => fromReport({ ...run, origin: "replayed", recorded: true })

@@ -8,14 +8,14 @@
  * @since 0.1.0
  */
 import { RunId } from "@everbeat/core/RunId"
-import * as Effect from "effect/Effect"
 import * as HttpApiError from "effect/http-api/HttpApiError"
 import * as Schema from "effect/Schema"
 import { Scope } from "./AgentPrincipal.ts"
-import { HeartbeatReport } from "./HeartbeatReport.ts"
 import { declared, declaredNames } from "./internal/declared.ts"
+import { says } from "./internal/says.ts"
+import type * as Server from "./internal/serverProblems.ts"
 
-const says = (detail: string) => Schema.String.pipe(Schema.withConstructorDefault(Effect.succeed(detail)))
+export * from "./internal/serverProblems.ts"
 
 /**
  * Error returned when a part of the request cannot be accepted: a path or query
@@ -194,6 +194,41 @@ export class IdempotencyKeyReused
 {}
 
 /**
+ * Error returned when the run has ended, so that there is nothing to resume,
+ * to discard or to cancel. Read its record.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class RunSettled extends HttpApiError.Problem<RunSettled>()("RunSettled", declared.RunSettled, {
+  detail: Schema.String,
+  runId: RunId
+}) {}
+
+/**
+ * Error returned when the body is JSON but does not fit the schema that the
+ * host declared for it. `detail` says where and why.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class InvalidPayload extends HttpApiError.Problem<InvalidPayload>()("InvalidPayload", declared.InvalidPayload, {
+  detail: Schema.String
+}) {}
+
+/**
+ * Error returned when the agent calls its heartbeat more often than the host
+ * allows. Repeat after `retryAfterSeconds`.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class RateLimited extends HttpApiError.Problem<RateLimited>()("RateLimited", declared.RateLimited, {
+  detail: Schema.String,
+  retryAfterSeconds: Schema.Int
+}) {}
+
+/**
  * Error produced when the client went away before the answer. Nobody receives
  * it; hosts may see it in their logs. A pass that was begun goes on.
  *
@@ -205,107 +240,6 @@ export class ClientClosedRequest
     detail: says("The client closed the connection before the answer was ready.")
   })
 {}
-
-/**
- * Error returned for a bug. The cause is in the host's log under the request
- * id and is not sent.
- *
- * @category errors
- * @since 0.1.0
- */
-export class InternalError extends HttpApiError.Problem<InternalError>()("InternalError", declared.InternalError, {
-  detail: says("A bug in the host: its operator finds the cause in the log, under the id in X-Request-Id.")
-}) {}
-
-/**
- * Error returned when something read the request body before the handler and
- * did not hand it over, so that the payload would be lost.
- *
- * @category errors
- * @since 0.1.0
- */
-export class BodyAlreadyConsumed
-  extends HttpApiError.Problem<BodyAlreadyConsumed>()("BodyAlreadyConsumed", declared.BodyAlreadyConsumed, {
-    detail: says("Mount the handler before the body parser, or use the adapter of this host.")
-  })
-{}
-
-/**
- * Error returned when the host's token verification failed, so that nothing is
- * known about the token.
- *
- * @category errors
- * @since 0.1.0
- */
-export class AuthUnavailable
-  extends HttpApiError.Problem<AuthUnavailable>()("AuthUnavailable", declared.AuthUnavailable, {
-    detail: says("Repeat after a few seconds."),
-    retryAfterSeconds: Schema.Int
-  })
-{}
-
-/**
- * Error returned when the store failed. What it said is in the host's log.
- *
- * @category errors
- * @since 0.1.0
- */
-export class StoreUnavailable
-  extends HttpApiError.Problem<StoreUnavailable>()("StoreUnavailable", declared.StoreUnavailable, {
-    detail: Schema.String,
-    retryAfterSeconds: Schema.Int
-  })
-{}
-
-/**
- * Error returned when the pass was interrupted before it ended, by a shutdown
- * or because this process lost its lease. Call again: the run is continued.
- *
- * @category errors
- * @since 0.1.0
- */
-export class RunInterrupted extends HttpApiError.Problem<RunInterrupted>()("RunInterrupted", declared.RunInterrupted, {
-  detail: Schema.String,
-  runId: RunId,
-  retryAfterSeconds: Schema.Int
-}) {}
-
-/**
- * Error returned when the pass ran to its end but the store failed to record
- * it. `report` is complete; a later heartbeat settles the run.
- *
- * @category errors
- * @since 0.1.0
- */
-export class RunNotRecorded extends HttpApiError.Problem<RunNotRecorded>()("RunNotRecorded", declared.RunNotRecorded, {
-  detail: Schema.String,
-  runId: RunId,
-  report: HeartbeatReport,
-  retryAfterSeconds: Schema.Int
-}) {}
-
-/**
- * Error returned while the host shuts down: it begins nothing new.
- *
- * @category errors
- * @since 0.1.0
- */
-export class ShuttingDown extends HttpApiError.Problem<ShuttingDown>()("ShuttingDown", declared.ShuttingDown, {
-  detail: says("Call again in a few seconds; another process or the restarted one answers."),
-  retryAfterSeconds: Schema.Int
-}) {}
-
-/**
- * Error returned when the host's services could not be started. The next
- * request tries again.
- *
- * @category errors
- * @since 0.1.0
- */
-export class NotReady extends HttpApiError.Problem<NotReady>()("NotReady", declared.NotReady, {
-  detail: says("Repeat after a few seconds. The operator finds the cause in the host's log."),
-  retryAfterSeconds: Schema.Int
-}) {}
 
 /**
  * Any problem of the API.
@@ -325,18 +259,23 @@ export type Problem =
   | RunInProgress
   | RunCancelled
   | RunNotResumable
+  | RunSettled
   | PayloadTooLarge
   | UnsupportedMediaType
   | IdempotencyKeyReused
+  | InvalidPayload
+  | RateLimited
   | ClientClosedRequest
-  | InternalError
-  | BodyAlreadyConsumed
-  | AuthUnavailable
-  | StoreUnavailable
-  | RunInterrupted
-  | RunNotRecorded
-  | ShuttingDown
-  | NotReady
+  | Server.InternalError
+  | Server.BodyAlreadyConsumed
+  | Server.PassFailed
+  | Server.NotOffered
+  | Server.AuthUnavailable
+  | Server.StoreUnavailable
+  | Server.RunInterrupted
+  | Server.RunNotRecorded
+  | Server.ShuttingDown
+  | Server.NotReady
 
 /**
  * What is the same for every occurrence of a problem.

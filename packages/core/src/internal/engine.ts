@@ -5,7 +5,9 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as PubSub from "effect/PubSub"
 import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import { type AgentName, isAgentName } from "../AgentName.ts"
 import { type AgentRun, type Attempt, type Idempotency, metaOf, type RunMeta } from "../AgentRun.ts"
 import type { Granted as GrantedRun } from "../Checkpointer.ts"
@@ -39,6 +41,8 @@ export interface EngineState {
   readonly keeper: LeaseHolding
   readonly clock: Clock.Clock
   readonly active: Map<RunId.RunId, ActivePass>
+  /** Tells who watches of a pass that was recorded. */
+  readonly onSettled: (run: AgentRun) => void
 }
 
 /** A pass that the store granted to this engine. */
@@ -78,7 +82,12 @@ export const makeEngine = Effect.fnUntraced(function*(
   const begun = new Set<() => void>()
   let stopping = false
 
-  const state: EngineState = { store, runs, ttl, keeper: keeper.within(storeMillis), clock, active }
+  const settledRuns = yield* PubSub.sliding<AgentRun | "drained">(1024)
+  let drained = false
+  const onSettled = (run: AgentRun): void => {
+    PubSub.publishUnsafe(settledRuns, run)
+  }
+  const state: EngineState = { store, runs, ttl, keeper: keeper.within(storeMillis), clock, active, onSettled }
 
   const metersOf = (definition: Definition, agentName: AgentName): Meters => {
     let byAgent = meters.get(definition)
@@ -185,6 +194,7 @@ export const makeEngine = Effect.fnUntraced(function*(
     } as const
     const run = toRun(report, "cancelled", metaOf(checkpoint), attempts, idempotency)
     return store.settle(lease, run).pipe(
+      Effect.tap(() => Effect.sync(() => onSettled(run))),
       Effect.catchTags({ Fenced: () => Effect.void, Gone: () => Effect.void }) // somebody else closed it
     )
   }
@@ -285,12 +295,24 @@ export const makeEngine = Effect.fnUntraced(function*(
       // The answers to `begin` come within the store's time limit, also when the grace is over.
       return Effect.timeoutOption(Effect.andThen(answered, all), grace).pipe(
         Effect.andThen(interrupted),
-        Effect.andThen(answered)
+        Effect.andThen(answered),
+        Effect.andThen(Effect.sync(() => {
+          drained = true
+          PubSub.publishUnsafe(settledRuns, "drained")
+        }))
       )
     })
 
+  const settled = Stream.suspend(() =>
+    drained
+      ? Stream.empty
+      : Stream.fromPubSub(settledRuns).pipe(
+        Stream.takeWhile((run): run is AgentRun => run !== "drained")
+      )
+  )
+
   yield* Effect.addFinalizer(() => drain(Duration.zero))
-  return { owner, start, run, adopt, drain }
+  return { owner, start, run, adopt, settled, drain }
 })
 
 const cancelledPass = (runId: RunId.RunId): ActivePass => {

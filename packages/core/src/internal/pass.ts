@@ -254,7 +254,10 @@ const record = (
     })
   })
   const answered = Effect.matchEffect(settled, {
-    onSuccess: () => Effect.undefined,
+    onSuccess: () =>
+      Effect.sync((): undefined => {
+        state.onSettled(run)
+      }),
     onFailure: (error) => error._tag === "StoreError" ? Effect.succeed(error) : Effect.fail(error)
   })
   const saving = journal.close()

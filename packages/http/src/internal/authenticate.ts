@@ -1,5 +1,6 @@
 /** Authentication, then the comparison with the address: before anything is looked up or read. */
 import * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
@@ -7,8 +8,10 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type { AgentAuth, AuthRequest } from "../AgentAuth.ts"
 import { AgentPrincipal, type Principal, type Scope } from "../AgentPrincipal.ts"
-import { Authorization } from "../EverbeatApi.ts"
+import { verify } from "../AgentToken.ts"
+import { AnyToken, Authorization } from "../EverbeatApi.ts"
 import * as Problem from "../Problem.ts"
+import type { Resolved } from "./options.ts"
 import { isPrincipal } from "./principal.ts"
 import { retryAfterSeconds } from "./problemOf.ts"
 import { respond } from "./respond.ts"
@@ -17,7 +20,16 @@ import { respond } from "./respond.ts"
 const tokenPattern = /^[\x21-\x7e]+$/u
 
 /** What an endpoint asks of a token, by the endpoint's identifier. */
-const scopes: Readonly<Record<string, Scope>> = { heartbeat: "heartbeat", listRuns: "read", getRun: "read" }
+const scopes: Readonly<Record<string, Scope>> = {
+  heartbeat: "heartbeat",
+  listRuns: "read",
+  getRun: "read",
+  listCheckpoints: "read",
+  getCheckpoint: "read",
+  cancelRun: "resume",
+  resumeCheckpoint: "resume",
+  discardCheckpoint: "resume"
+}
 
 /** A host whose verification hangs does not collect requests. */
 const verifyLimit = "10 seconds"
@@ -27,33 +39,43 @@ const isAnswer = (answer: unknown): answer is Principal | null | undefined =>
   answer === null || answer === undefined || isPrincipal(answer)
 
 const malformed = "It answered no principal: { agentName, tokenId, scopes? } with a tokenId that is not empty and the "
-  + "scopes 'heartbeat' and 'read', or null."
+  + "scopes 'heartbeat', 'read' and 'resume', or null."
+
+/** Who a token stands for, whatever the address is. */
+const identify = <R>({ verify }: AgentAuth<R>, services: Context.Context<R>) =>
+  Effect.fnUntraced(function*(
+    credential: Redacted.Redacted,
+    agentName: string
+  ): Effect.fn.Return<Principal, Problem.Problem, HttpServerRequest.HttpServerRequest> {
+    const request = describe(yield* HttpServerRequest.HttpServerRequest, agentName)
+    const token = Redacted.value(credential)
+    if (token === "") return yield* missing
+    if (!tokenPattern.test(token)) return yield* invalid
+    const principal = yield* Effect.suspend(() => verify(credential, request)).pipe(
+      Effect.provideContext(services),
+      Effect.timeoutOrElse({
+        duration: verifyLimit,
+        orElse: () => Effect.fail(new Error(`It did not answer within ${verifyLimit}.`))
+      }),
+      Effect.filterOrFail(isAnswer, () => new TypeError(malformed)),
+      // Whatever the host's code says may quote the token. An interruption that arrives here is its own: one of
+      // the request passes by.
+      Effect.catchCause((cause) => Effect.andThen(logFailure(cause, token), unavailable))
+    )
+    return principal ?? (yield* invalid)
+  })
 
 export const layerAuthorization = <R>(auth: AgentAuth<R>): Layer.Layer<Authorization, never, R> =>
   Layer.effect(
     Authorization,
     Effect.map(Effect.context<R>(), (services) => {
+      const identified = identify(auth, services)
       const authenticate = Effect.fnUntraced(function*(
         credential: Redacted.Redacted,
         endpoint: string
       ): Effect.fn.Return<Principal, Problem.Problem, HttpServerRequest.HttpServerRequest | HttpRouter.RouteContext> {
         const { agentName = "" } = yield* HttpRouter.params
-        const request = describe(yield* HttpServerRequest.HttpServerRequest, agentName)
-        const token = Redacted.value(credential)
-        if (token === "") return yield* missing
-        if (!tokenPattern.test(token)) return yield* invalid
-        const principal = yield* Effect.suspend(() => auth.verify(credential, request)).pipe(
-          Effect.provideContext(services),
-          Effect.timeoutOrElse({
-            duration: verifyLimit,
-            orElse: () => Effect.fail(new Error(`It did not answer within ${verifyLimit}.`))
-          }),
-          Effect.filterOrFail(isAnswer, () => new TypeError(malformed)),
-          // Whatever the host's code says may quote the token. An interruption that arrives here is its own: one of
-          // the request passes by.
-          Effect.catchCause((cause) => Effect.andThen(logFailure(cause, token), unavailable))
-        )
-        if (principal === null || principal === undefined) return yield* invalid
+        const principal = yield* identified(credential, agentName)
         const granted: ReadonlyArray<Scope> | null | undefined = principal.scopes
         if (principal.agentName !== agentName) return yield* new Problem.WrongAgent({})
         const scope = scopes[endpoint]
@@ -75,6 +97,38 @@ export const layerAuthorization = <R>(auth: AgentAuth<R>): Layer.Layer<Authoriza
       })
     })
   )
+
+/** For probes: a token of an operator, or of any agent. */
+export const layerAnyToken = <R>(
+  { auth, operatorTokens, publicReadiness }: Pick<Resolved<R>, "auth" | "operatorTokens" | "publicReadiness">
+): Layer.Layer<AnyToken, never, R> =>
+  Layer.effect(
+    AnyToken,
+    Effect.map(Effect.context<R>(), (services) => {
+      const identified = identify(auth, services)
+      const known = Effect.fnUntraced(function*(credential: Redacted.Redacted) {
+        if (publicReadiness || (yield* isOperator(credential, operatorTokens))) return
+        yield* identified(credential, "")
+      })
+      return AnyToken.of({
+        agentToken: (httpEffect, { credential }) =>
+          Effect.matchEffect(known(credential), { onSuccess: () => httpEffect, onFailure: respond })
+      })
+    })
+  )
+
+const isOperator = (credential: Redacted.Redacted, digests: ReadonlyArray<string>): Effect.Effect<boolean> =>
+  digests.length === 0 || Redacted.value(credential) === "" ? Effect.succeed(false) : verify(credential, digests)
+
+/** For what shows all agents: a token of an operator and no other. */
+export const requireOperator = Effect.fnUntraced(function*(
+  digests: ReadonlyArray<string>
+): Effect.fn.Return<void, Problem.Unauthorized, HttpServerRequest.HttpServerRequest> {
+  const { headers } = yield* HttpServerRequest.HttpServerRequest
+  const [, token = ""] = /^bearer +([\x21-\x7e]+)$/iu.exec(headers["authorization"] ?? "") ?? []
+  if (token === "") return yield* missing
+  if (!(yield* isOperator(Redacted.make(token), digests))) return yield* invalid
+})
 
 const describe = (request: HttpServerRequest.HttpServerRequest, agentName: string): AuthRequest => {
   const { authorization: _, cookie: _cookie, "proxy-authorization": _proxy, ...headers } = request.headers

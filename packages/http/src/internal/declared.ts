@@ -16,6 +16,7 @@ export const declared = {
   RunInProgress: { type: `${base}run-in-progress`, status: 409, title: "A run of this agent is in progress" },
   RunCancelled: { type: `${base}run-cancelled`, status: 409, title: "The run was cancelled" },
   RunNotResumable: { type: `${base}run-not-resumable`, status: 409, title: "An interrupted run blocks this agent" },
+  RunSettled: { type: `${base}run-settled`, status: 409, title: "The run has ended" },
   PayloadTooLarge: { type: `${base}payload-too-large`, status: 413, title: "The request body is too large" },
   UnsupportedMediaType: { type: `${base}unsupported-media-type`, status: 415, title: "The request body is not JSON" },
   IdempotencyKeyReused: {
@@ -23,6 +24,8 @@ export const declared = {
     status: 422,
     title: "The idempotency key was used with another payload"
   },
+  InvalidPayload: { type: `${base}invalid-payload`, status: 422, title: "The payload does not fit its schema" },
+  RateLimited: { type: `${base}rate-limited`, status: 429, title: "Too many heartbeats of this agent" },
   ClientClosedRequest: { type: `${base}client-closed-request`, status: 499, title: "The client closed the request" },
   InternalError: { type: `${base}internal-error`, status: 500, title: "Internal error" },
   BodyAlreadyConsumed: {
@@ -30,6 +33,8 @@ export const declared = {
     status: 500,
     title: "The request body was consumed before the handler"
   },
+  PassFailed: { type: `${base}pass-failed`, status: 500, title: "The pass ended with an error" },
+  NotOffered: { type: `${base}not-offered`, status: 501, title: "This host does not offer that" },
   AuthUnavailable: { type: `${base}auth-unavailable`, status: 503, title: "Tokens cannot be verified right now" },
   StoreUnavailable: { type: `${base}store-unavailable`, status: 503, title: "The store does not answer" },
   RunInterrupted: { type: `${base}run-interrupted`, status: 503, title: "The run was interrupted" },

@@ -34,7 +34,10 @@ export const envelope = <E, R>(
           respond(new Problem.InternalError({}))
         )
       ),
-      Effect.map(HttpServerResponse.setHeaders(commonHeaders(requestId))),
+      // What a route said of itself stays: events are not to be transformed either.
+      Effect.map((response) =>
+        HttpServerResponse.setHeaders(response, { ...commonHeaders(requestId), ...response.headers })
+      ),
       Effect.annotateLogs("requestId", requestId)
     )
   })

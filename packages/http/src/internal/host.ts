@@ -1,4 +1,6 @@
 /** The life of a fetch handler: built at the first request, drained and closed at the end. */
+import type { AgentRun } from "@everbeat/core/AgentRun"
+import type * as Heartbeat from "@everbeat/core/Heartbeat"
 import { HeartbeatEngine } from "@everbeat/core/HeartbeatEngine"
 import type { RunStore } from "@everbeat/core/RunStore"
 import * as Cause from "effect/Cause"
@@ -7,22 +9,29 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as HttpEffect from "effect/http/HttpEffect"
+import * as HttpMiddleware from "effect/http/HttpMiddleware"
 import * as HttpRouter from "effect/http/HttpRouter"
 import { ClientAbort, isHttpServerError } from "effect/http/HttpServerError"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as UrlParams from "effect/http/UrlParams"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
-import type { HeartbeatHandler } from "../HeartbeatHandler.ts"
+import * as Stream from "effect/Stream"
+import type { HeartbeatHandler, Options } from "../HeartbeatHandler.ts"
 import * as Problem from "../Problem.ts"
-import { methodNotAllowed } from "./addresses.ts"
+import { type Lookup, lookUp } from "./addresses.ts"
 import { commonHeaders, requestIdOf } from "./envelope.ts"
 import type { Resolved } from "./options.ts"
 import { retryAfterSeconds } from "./problemOf.ts"
 import { refuse } from "./refuse.ts"
 import { respond } from "./respond.ts"
 import { layerRoutes } from "./routes.ts"
+import { offered } from "./services.ts"
+import { SettledHub } from "./settledHub.ts"
 import { writeOf } from "./writes.ts"
+
+type Lifecycle = Pick<Options<Heartbeat.Any, never, never>, "graceMs" | "onSettled">
 
 interface App {
   readonly handle: (request: Request) => Promise<Response>
@@ -43,8 +52,10 @@ const writeMs = 5000
 export const makeHost = <R, E>(
   options: Resolved<R>,
   layer: Layer.Layer<HeartbeatEngine | RunStore | R, E>,
-  defaultGraceMs: number = 10_000
+  { graceMs: defaultGraceMs = 10_000, onSettled }: Lifecycle
 ): HeartbeatHandler => {
+  const hub = new SettledHub(onSettled)
+  const { pathOf } = lookUp(options)
   const inFlight = new Set<Promise<Response>>()
   const writing = new Set<Promise<void>>()
   const stopping = new AbortController()
@@ -53,7 +64,7 @@ export const makeHost = <R, E>(
   checkGrace(defaultGraceMs)
 
   const ready = async (): Promise<App | undefined> => {
-    const fiber = building ??= Effect.runFork(build(options, layer))
+    const fiber = building ??= Effect.runFork(build(options, layer, hub))
     const exit = await Effect.runPromise(Fiber.await(fiber))
     if (Exit.isSuccess(exit)) return exit.value
     if (building === fiber) building = undefined // the next request tries again
@@ -69,6 +80,10 @@ export const makeHost = <R, E>(
   }
 
   const serve = async (request: Request): Promise<Response> => {
+    // Of the process, not of its services: it must not be killed because they start slowly, fail to, or end.
+    if (/^(?:GET|HEAD)$/u.test(request.method) && pathOf({ originalUrl: request.url }) === "/api/health") {
+      return alive(request)
+    }
     const app = disposing === undefined ? await readyFor(request.signal) : undefined
     if (disposing !== undefined) return refuse(request, shuttingDown)
     if (request.signal.aborted) return refuse(request, new Problem.ClientClosedRequest({}))
@@ -118,7 +133,10 @@ export const makeHost = <R, E>(
     }).pipe(
       Effect.catchCause((cause) =>
         Effect.logError(`The services of the heartbeat handler could not be closed: ${Cause.pretty(cause)}`)
-      )
+      ),
+      Effect.andThen(Effect.timeoutOption(Effect.promise(() => hub.called), lingerMs)),
+      Effect.ensuring(Effect.sync(() => hub.end())),
+      Effect.asVoid
     )
 
   const dispose: HeartbeatHandler["dispose"] = ({ graceMs = defaultGraceMs } = {}) => {
@@ -131,7 +149,7 @@ export const makeHost = <R, E>(
     return disposing
   }
 
-  return { fetch, dispose, [Symbol.asyncDispose]: () => dispose() }
+  return { fetch, dispose, settled: hub, [Symbol.asyncDispose]: () => dispose() }
 }
 
 const checkGrace = (graceMs: number): void => {
@@ -146,7 +164,8 @@ const aborted = (signal: AbortSignal): Promise<undefined> =>
 
 const build = <R, E>(
   options: Resolved<R>,
-  layer: Layer.Layer<HeartbeatEngine | RunStore | R, E>
+  layer: Layer.Layer<HeartbeatEngine | RunStore | R, E>,
+  hub: SettledHub
 ): Effect.Effect<App, E> =>
   Effect.gen(function*() {
     const scope = yield* Scope.make()
@@ -159,11 +178,13 @@ const build = <R, E>(
         Effect.logError(`The services of the heartbeat handler could not be started: ${Cause.pretty(cause)}`)
       )
     )
+    const addresses = lookUp(options)
+    const told = yield* tell(context, hub, scope)
     const requests = new Set<Fiber.Fiber<unknown, unknown>>()
     const handled = Context.get(context, HttpRouter.HttpRouter).asHttpEffect().pipe(
       Effect.catchCause((cause) =>
         Effect.tap(
-          respond(problemOfCause(cause, options.basePath)),
+          respond(problemOfCause(cause, addresses)),
           Cause.hasDies(cause) ? Effect.logError(`A request ended with a defect: ${Cause.pretty(cause)}`) : Effect.void
         )
       )
@@ -173,7 +194,13 @@ const build = <R, E>(
       fiber.addObserver(() => requests.delete(fiber))
       return handled
     })
-    const handle = HttpEffect.toWebHandlerWith<never, HttpServerRequest | Scope.Scope>(context)(tracked)
+    const handle = HttpEffect.toWebHandlerWith<never, HttpServerRequest | Scope.Scope>(
+      Context.add(context, HttpMiddleware.SpanNameGenerator, (request) => {
+        const path = addresses.pathOf(request)
+        // Without the names of agents and the ids of runs, which would make a name of every request.
+        return path === undefined ? request.method : `${request.method} ${options.basePath}${path}`
+      })
+    )(tracked)
     const { drain } = Context.get(context, HeartbeatEngine)
     return {
       handle: async (request) => {
@@ -182,11 +209,14 @@ const build = <R, E>(
         const common = commonHeaders(
           response.headers.get("x-request-id") ?? requestIdOf(request.headers.get("x-request-id"))
         )
-        for (const [name, value] of Object.entries(common)) response.headers.set(name, value)
+        for (const [name, value] of Object.entries(common)) {
+          if (!response.headers.has(name)) response.headers.set(name, value)
+        }
         return response
       },
       shutdown: (graceMs, settled, written) =>
         drain(graceMs).pipe(
+          Effect.andThen(Effect.timeoutOption(told, lingerMs)),
           Effect.andThen(Effect.timeoutOption(settled, lingerMs)),
           Effect.andThen(Effect.sync(() => {
             for (const fiber of [...requests]) fiber.interruptUnsafe()
@@ -197,6 +227,35 @@ const build = <R, E>(
         )
     }
   })
+
+/** Passes the settled runs on; answers how to wait for those of the engine, which ends. */
+const tell = (
+  context: Context.Context<HeartbeatEngine>,
+  hub: SettledHub,
+  scope: Scope.Scope
+): Effect.Effect<Effect.Effect<unknown>> => {
+  const { supervisor } = offered(context)
+  const pass = (settled: Stream.Stream<AgentRun>) =>
+    Stream.runForEach(settled, (run) => Effect.sync(() => hub.publish(run))).pipe(
+      Effect.forkIn(scope, { startImmediately: true })
+    )
+  return Effect.map(
+    Effect.all([
+      pass(Context.get(context, HeartbeatEngine).settled),
+      supervisor === undefined ? Effect.void : pass(supervisor.settled)
+    ]),
+    ([fiber]) => Fiber.await(fiber)
+  )
+}
+
+const alive = (request: Request): Response =>
+  HttpServerResponse.toWeb(
+    HttpServerResponse.jsonUnsafe({ status: "pass" }, {
+      contentType: "application/health+json",
+      headers: commonHeaders(requestIdOf(request.headers.get("x-request-id")))
+    }),
+    { withoutBody: request.method === "HEAD" }
+  )
 
 const layerRouter = Layer.provide(
   HttpRouter.layer,
@@ -213,11 +272,11 @@ const redactQuery = (url: string): Context.Context<never> => {
 const all = Context.make(UrlParams.CurrentRedactedNames, [/^/u])
 const allButLimit = Context.make(UrlParams.CurrentRedactedNames, [/^(?!limit$)/u])
 
-const problemOfCause = (cause: Cause.Cause<unknown>, basePath: string): Problem.Problem => {
+const problemOfCause = (cause: Cause.Cause<unknown>, addresses: Lookup): Problem.Problem => {
   for (const reason of cause.reasons) {
     if (reason._tag === "Fail" && isHttpServerError(reason.error) && reason.error.reason._tag === "RouteNotFound") {
       // The router knows some methods by name; an address refuses all others alike.
-      return methodNotAllowed(reason.error.reason.request, basePath) ?? new Problem.RouteNotFound({})
+      return addresses.methodNotAllowed(reason.error.reason.request) ?? new Problem.RouteNotFound({})
     }
     if (reason._tag === "Interrupt") {
       return reason.annotations.has(ClientAbort.key) ? new Problem.ClientClosedRequest({}) : shuttingDown

@@ -20,3 +20,17 @@ export const numericLimit = (operation: Json): Json => ({
     )
     : []
 })
+
+/** The live progress is another form of the same answer, which the generator cannot express beside JSON. */
+export const eventStream = (operation: Json): Json => {
+  const responses = isRecord(operation["responses"]) ? operation["responses"] : {}
+  const ok = isRecord(responses["200"]) ? responses["200"] : {}
+  const content = isRecord(ok["content"]) ? ok["content"] : {}
+  return {
+    ...operation,
+    responses: {
+      ...responses,
+      200: { ...ok, content: { ...content, "text/event-stream": { schema: { type: "string" } } } }
+    }
+  }
+}

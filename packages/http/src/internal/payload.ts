@@ -3,11 +3,15 @@ import * as ByteSize from "effect/ByteSize"
 import * as Effect from "effect/Effect"
 import * as HttpIncomingMessage from "effect/http/HttpIncomingMessage"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
-import type { Json } from "effect/Schema"
+import * as Schema from "effect/Schema"
 import * as Problem from "../Problem.ts"
+import { describeIssues } from "./issues.ts"
+
+type Json = Schema.Json
 
 type Refused =
   | Problem.BodyAlreadyConsumed
+  | Problem.InvalidPayload
   | Problem.InvalidRequest
   | Problem.PayloadTooLarge
   | Problem.UnsupportedMediaType
@@ -17,7 +21,8 @@ const maxDepth = 100
 
 export const readPayload = Effect.fnUntraced(function*(
   request: HttpServerRequest,
-  maxBytes: number
+  maxBytes: number,
+  schema: Schema.Codec<unknown, unknown> | undefined
 ): Effect.fn.Return<Json | undefined, Refused> {
   if (isConsumed(request.source)) return yield* new Problem.BodyAlreadyConsumed({})
   const bytes = yield* request.arrayBuffer.pipe(
@@ -35,8 +40,16 @@ export const readPayload = Effect.fnUntraced(function*(
   }
   const refusal = refuseType(request.headers)
   if (refusal !== undefined) return yield* new Problem.UnsupportedMediaType({ detail: refusal })
-  return yield* parse(bytes)
+  const value = yield* parse(bytes)
+  return schema === undefined || value === undefined ? value : yield* conform(schema, value)
 })
+
+/** The value as its schema writes it: steps can decode it again, and what the schema does not know is not in it. */
+const conform = (schema: Schema.Codec<unknown, unknown>, value: Json): Effect.Effect<Json, Problem.InvalidPayload> =>
+  Schema.decodeUnknownEffect(schema)(value, { errors: "all" }).pipe(
+    Effect.flatMap(Schema.encodeUnknownEffect(Schema.toCodecJson(schema))),
+    Effect.mapError(({ issue }) => new Problem.InvalidPayload({ detail: describeIssues("payload", issue) }))
+  )
 
 const isConsumed = (source: object): boolean =>
   source instanceof Request && (source.bodyUsed || source.body?.locked === true)

@@ -1,6 +1,7 @@
 /** Which problem each reason for a missing report is. */
-import type { RunError } from "@everbeat/core/PassError"
-import type { StoreError } from "@everbeat/core/StoreError"
+import type { ResumeError, UnknownDefinition } from "@everbeat/core/AgentError"
+import type { AdoptError, RunError } from "@everbeat/core/PassError"
+import type { LeaseHeld, RunNotFound, StoreError } from "@everbeat/core/StoreError"
 import * as Problem from "../Problem.ts"
 
 export const retryAfterSeconds = 5
@@ -38,6 +39,36 @@ export const problemOf = (error: RunError): Problem.Problem => {
         detail: `The checkpoint of run ${error.runId} cannot be read by this version. ${error.hint}`,
         runId: error.runId
       })
+  }
+}
+
+type ActionError = Error & (AdoptError | LeaseHeld | ResumeError | RunNotFound | UnknownDefinition)
+
+/** Which problem each reason for an action on a run that was not taken is. */
+export const actionProblemOf = (error: ActionError): Problem.Problem => {
+  switch (error._tag) {
+    case "RunNotFound":
+      return new Problem.RunNotFound({ detail: error.message })
+    case "RunAlreadySettled":
+      return new Problem.RunSettled({ detail: told(error), runId: error.runId })
+    case "LeaseHeld":
+      return new Problem.RunInProgress({
+        detail: error.message,
+        runId: error.runId,
+        retryAfterSeconds: Math.min(Math.max(Math.ceil(error.retryAfterMillis / 1000), 1), 5)
+      })
+    case "UnknownDefinition":
+      return new Problem.RunNotResumable({ detail: told(error), runId: error.runId })
+    case "OtherDefinition":
+      return new Problem.RunNotResumable({ detail: error.message, runId: error.runId })
+    case "MessageUnreadable":
+      // Without what the decoder said: it quotes the checkpoint.
+      return new Problem.RunNotResumable({
+        detail: `The checkpoint of run ${error.runId} cannot be read by this version.`,
+        runId: error.runId
+      })
+    default:
+      return problemOf(error)
   }
 }
 

@@ -1,89 +1,48 @@
 /** The routes of the API, for the fetch handler and for hosts that run on Effect. */
-import type { AgentName } from "@everbeat/core/AgentName"
-import * as Heartbeat from "@everbeat/core/Heartbeat"
 import type { HeartbeatEngine } from "@everbeat/core/HeartbeatEngine"
-import type { AnyReport } from "@everbeat/core/Report"
-import type { RunId } from "@everbeat/core/RunId"
 import { RunStore } from "@everbeat/core/RunStore"
-import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import * as HttpApiError from "effect/http-api/HttpApiError"
-import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
+import * as HttpApiScalar from "effect/http-api/HttpApiScalar"
 import * as OpenApi from "effect/http-api/OpenApi"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServer from "effect/http/HttpServer"
-import type * as HttpServerRequest from "effect/http/HttpServerRequest"
-import type { HttpServerResponse } from "effect/http/HttpServerResponse"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
-import * as References from "effect/References"
-import * as SchemaIssue from "effect/SchemaIssue"
-import * as Scope from "effect/Scope"
-import * as Tracer from "effect/Tracer"
-import { AgentPrincipal } from "../AgentPrincipal.ts"
+import * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
 import { EverbeatApi, RequestSchema } from "../EverbeatApi.ts"
-import * as HeartbeatReport from "../HeartbeatReport.ts"
 import * as Problem from "../Problem.ts"
-import { addresses, refuseMethod } from "./addresses.ts"
-import { layerAuthorization } from "./authenticate.ts"
+import { wantsEvents } from "./accepts.ts"
+import { addressesOf, refuseMethod } from "./addresses.ts"
+import { layerAnyToken, layerAuthorization, requireOperator } from "./authenticate.ts"
 import { envelope } from "./envelope.ts"
-import { parseIdempotencyKey } from "./idempotencyKey.ts"
+import { parseEventId } from "./feed.ts"
+import { makeHeartbeat } from "./heartbeatRoute.ts"
+import { describeIssues } from "./issues.ts"
+import { logStoreError } from "./logStoreError.ts"
 import type { Resolved } from "./options.ts"
 import { listRuns } from "./page.ts"
-import { readPayload } from "./payload.ts"
-import { problemOf, retryAfterSeconds, storeUnavailable } from "./problemOf.ts"
+import { storeUnavailable } from "./problemOf.ts"
 import { respond } from "./respond.ts"
+import { makeRunActions } from "./runRoutes.ts"
+import { offered } from "./services.ts"
+import { makeShared, type Shared } from "./shared.ts"
 import { limited } from "./storeLimit.ts"
 
-const layerAgents = ({ find, maxBodyBytes }: Resolved<never>) =>
+const layerAgents = (options: Resolved<never>) =>
   HttpApiBuilder.group(
     EverbeatApi,
     "agents",
     Effect.fnUntraced(function*(handlers) {
       const runs = yield* RunStore
-      const services = Context.omit(Scope.Scope)(yield* Effect.context<HeartbeatEngine>())
-
-      const heartbeat = Effect.fn("HeartbeatHandler.heartbeat")(function*(
-        agentName: AgentName,
-        keyHeader: string | undefined,
-        request: HttpServerRequest.HttpServerRequest
-      ) {
-        const found = find(agentName)
-        if (found === undefined || found === null) return yield* new Problem.AgentNotFound({})
-        const { tokenId } = yield* AgentPrincipal
-        const key = yield* parseIdempotencyKey(keyHeader)
-        const payload = yield* readPayload(request, maxBodyBytes)
-        const pass = yield* Heartbeat.start(found, { agent: agentName, callerId: tokenId, key, payload }).pipe(
-          Effect.updateContext((request: Context.Context<never>) => Context.merge(services, keptOf(request))),
-          logStoreError,
-          Effect.mapError(problemOf)
-        )
-        // Waiting is all that the request does: who hangs up does not cut the pass.
-        const report: AnyReport = yield* Effect.mapError(pass.report, problemOf)
-        const body = HeartbeatReport.fromReport(report)
-        if (report.errors.some(({ code, step }) => code === "RunNotRecorded" && step === undefined)) {
-          return yield* new Problem.RunNotRecorded({
-            detail: "The steps ran; their report is below. The next heartbeat settles this run, and steps without a "
-              + "stored outcome run again.",
-            runId: body.runId,
-            report: body,
-            retryAfterSeconds
-          })
-        }
-        return HttpApiSchema.withHeaders({
-          body,
-          headers: {
-            "everbeat-status": body.status,
-            "everbeat-run-id": body.runId,
-            ...(report.origin === "replayed" ? { "idempotency-replayed": "true" as const } : undefined)
-          }
-        })
-      })
+      const shared = yield* HandlerState
+      const { cancel } = yield* makeRunActions(options.basePath, shared)
+      const heartbeat = yield* makeHeartbeat(options, shared)
 
       return handlers
-        .handleRaw("heartbeat", ({ headers, params, request }) =>
-          answer(heartbeat(params.agentName, headers["idempotency-key"], request)))
+        .handleRaw("heartbeat", (asked) => answer(heartbeat(asked)))
         .handle("listRuns", ({ params, query }) =>
           listRuns(runs, { agentName: params.agentName, status: query.status }, query).pipe(
             logStoreError,
@@ -92,41 +51,61 @@ const layerAgents = ({ find, maxBodyBytes }: Resolved<never>) =>
             ),
             answer
           ))
-        .handle("getRun", ({ params: { agentName, runId } }) =>
-          limited("get", () =>
-            runs.get(runId)).pipe(
-              logStoreError,
-              Effect.mapError((error) =>
-                error._tag === "StoreError" ? storeUnavailable(error) : notFound(runId)
-              ),
-              // A foreign run is not found, as if it did not exist.
-              Effect.filterOrFail((run) => run.agentName === agentName, () => notFound(runId)),
-              answer
-            ))
+        .handle("getRun", ({ params: { agentName, runId }, request }) => {
+          if (!wantsEvents(request.headers["accept"])) return answer(shared.find(agentName, runId))
+          const seen = parseEventId(request.headers["last-event-id"] ?? "")
+          return answer(shared.follow(agentName, runId, seen?.runId === runId ? seen : undefined))
+        })
+        .handle("cancelRun", ({ params }) => answer(cancel(params)))
     })
   )
 
-const answer = <A, R>(effect: Effect.Effect<A, Problem.Problem, R>): Effect.Effect<A | HttpServerResponse, never, R> =>
-  Effect.catch(effect, respond)
-
-/** What a pass takes over from the request: an allow-list, for the request itself carries the token. */
-const keptOf = Context.pick(Tracer.ParentSpan, References.CurrentLogAnnotations)
-
-const notFound = (runId: RunId): Problem.RunNotFound =>
-  new Problem.RunNotFound({
-    detail: `No run ${runId} of this agent is known. Check the id; settled runs are pruned after their retention.`
-  })
-
-const logStoreError = <A, E extends { readonly _tag: string }, R>(
-  effect: Effect.Effect<A, E, R>
-): Effect.Effect<A, E, R> =>
-  Effect.tapError(
-    effect,
-    (error) =>
-      error._tag === "StoreError"
-        ? Effect.logWarning(`A request failed at the store: ${Cause.pretty(Cause.fail(error))}`)
-        : Effect.void
+const layerCheckpoints = ({ basePath }: Resolved<never>) =>
+  HttpApiBuilder.group(
+    EverbeatApi,
+    "checkpoints",
+    Effect.fnUntraced(function*(handlers) {
+      const { discard, get, list, resume } = yield* makeRunActions(basePath, yield* HandlerState)
+      return handlers
+        .handle("listCheckpoints", ({ params, query }) => answer(list(params.agentName, query)))
+        .handle("getCheckpoint", ({ params }) => answer(get(params)))
+        .handle("resumeCheckpoint", ({ params }) => answer(resume(params)))
+        .handle("discardCheckpoint", ({ params }) => answer(discard(params)))
+    })
   )
+
+const layerHealth = HttpApiBuilder.group(
+  EverbeatApi,
+  "health",
+  Effect.fnUntraced(function*(handlers) {
+    const { checkpoints } = offered(yield* Effect.context<never>())
+    const ready = checkpoints === undefined
+      ? Effect.void
+      : limited("ping", () => checkpoints.ping).pipe(logStoreError, Effect.mapError(storeUnavailable))
+    return handlers
+      .handle("live", () => Effect.succeed(pass))
+      .handle("ready", () => answer(Effect.as(ready, pass)))
+  })
+)
+
+const pass = { status: "pass" } as const
+
+/** Metrics, for operators: they name all agents. */
+const metrics = ({ operatorTokens }: Resolved<never>) =>
+  requireOperator(operatorTokens).pipe(
+    Effect.andThen(PrometheusMetrics.format()),
+    Effect.map((text) => HttpServerResponse.text(text, { contentType: "text/plain; version=0.0.4; charset=utf-8" })),
+    answer
+  )
+
+const answer = <A, R>(effect: Effect.Effect<A, Problem.Problem, R>): Effect.Effect<
+  A | HttpServerResponse.HttpServerResponse,
+  never,
+  R
+> => Effect.catch(effect, respond)
+
+/** One state for the routes of one handler. */
+class HandlerState extends Context.Service<HandlerState, Shared>()("@everbeat/http/internal/HandlerState") {}
 
 /** What the schema library says about parameters, as one problem. */
 const layerRequestSchema = Layer.succeed(
@@ -136,32 +115,22 @@ const layerRequestSchema = Layer.succeed(
       httpEffect,
       (error) =>
         HttpApiError.HttpApiSchemaError.is(error) && error.kind !== "Body" && error.kind !== "ResponseHeaders"
-          ? respond(new Problem.InvalidRequest({ detail: issuesOf(error) }))
+          ? respond(new Problem.InvalidRequest({ detail: describeIssues(error.kind.toLowerCase(), error.cause.issue) }))
           : Effect.fail(error)
     )
 )
 
-const formatIssues = SchemaIssue.makeFormatterStandardSchemaV1()
-
-const issuesOf = ({ cause, kind }: HttpApiError.HttpApiSchemaError): string =>
-  formatIssues(cause.issue).issues.map(({ message, path = [] }) =>
-    `${
-      [kind.toLowerCase(), ...path.map((segment) => String(typeof segment === "object" ? segment.key : segment))].join(
-        "."
-      )
-    }: ${message}`
-  ).join("; ")
-
-const otherMethods = Effect.gen(function*() {
-  const router = yield* HttpRouter.HttpRouter
-  const methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"] as const
-  for (const [path, allowed] of addresses) {
-    for (const method of methods) {
-      if (method === allowed) continue
-      yield* router.add(method, path, respond(refuseMethod(allowed)))
+const otherMethods = (options: Resolved<never>) =>
+  Effect.gen(function*() {
+    const router = yield* HttpRouter.HttpRouter
+    const methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"] as const
+    for (const [path, allowed] of addressesOf(options)) {
+      for (const method of methods) {
+        if (!allowed.some((one) => one === method)) yield* router.add(method, path, respond(refuseMethod(allowed)))
+      }
     }
-  }
-})
+    if (options.operatorTokens.length > 0) yield* router.add("GET", "/api/metrics", metrics(options))
+  })
 
 /** The document tells where the API is: below the base path. */
 const apiAt = (basePath: string) =>
@@ -172,10 +141,19 @@ const layerErased = (
 ): Layer.Layer<never, never, HttpRouter.HttpRouter | HeartbeatEngine | RunStore> =>
   Layer.merge(
     HttpApiBuilder.layer(apiAt(options.basePath), { openapiPath: "/api/openapi.json" }),
-    Layer.effectDiscard(otherMethods)
+    Layer.mergeAll(
+      Layer.effectDiscard(otherMethods(options)),
+      options.docs ? HttpApiScalar.layer(apiAt(options.basePath), { path: "/api/docs" }) : Layer.empty
+    )
   ).pipe(
-    Layer.provide(layerAgents(options)),
-    Layer.provide([layerRequestSchema, layerAuthorization(options.auth), HttpServer.layerServices]),
+    Layer.provide([layerAgents(options), layerCheckpoints(options), layerHealth]),
+    Layer.provide(Layer.effect(HandlerState, makeShared)),
+    Layer.provide([
+      layerRequestSchema,
+      layerAuthorization(options.auth),
+      layerAnyToken(options),
+      HttpServer.layerServices
+    ]),
     Layer.provide(HttpRouter.middleware(envelope).layer),
     Layer.provide(Layer.effect(
       HttpRouter.HttpRouter,

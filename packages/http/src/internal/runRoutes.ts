@@ -1,0 +1,124 @@
+/** What can be done with runs in flight: look at them, resume, discard and cancel them. */
+import type { AgentName } from "@everbeat/core/AgentName"
+import { type AgentRun, isSettled, type RunInFlight } from "@everbeat/core/AgentRun"
+import type { AgentSupervisor } from "@everbeat/core/AgentSupervisor"
+import type { InterruptedFilter } from "@everbeat/core/CheckpointStore"
+import { HeartbeatEngine } from "@everbeat/core/HeartbeatEngine"
+import type { RunCheckpoint } from "@everbeat/core/RunCheckpoint"
+import type { RunId } from "@everbeat/core/RunId"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
+import * as Problem from "../Problem.ts"
+import { logStoreError } from "./logStoreError.ts"
+import { actionProblemOf, storeUnavailable } from "./problemOf.ts"
+import { need, offered } from "./services.ts"
+import { notFound, type Shared } from "./shared.ts"
+import { limited } from "./storeLimit.ts"
+
+/** How long a run is held to be deleted. */
+const holdFor = Duration.seconds(30)
+
+interface RunParams {
+  readonly agentName: AgentName
+  readonly runId: RunId
+}
+
+interface ListQuery {
+  readonly limit?: number | undefined
+  readonly cursor?: string | undefined
+  readonly status?: InterruptedFilter["status"]
+}
+
+export const makeRunActions = Effect.fnUntraced(function*(basePath: string, { find }: Shared) {
+  const { owner } = yield* HeartbeatEngine
+  const { checkpoints, recovery, supervisor } = offered(yield* Effect.context<never>())
+  const store = need(checkpoints, "CheckpointStore")
+
+  const list = (agentName: AgentName, { cursor, limit, status }: ListQuery) =>
+    Effect.flatMap(
+      store,
+      (store) =>
+        limited("listInterrupted", () => store.listInterrupted({ agentName, status }, { limit, cursor })).pipe(
+          logStoreError,
+          Effect.mapError(storeUnavailable)
+        )
+    )
+
+  const get = ({ agentName, runId }: RunParams) =>
+    Effect.flatMap(store, (store) =>
+      limited("load", () => store.load(runId)).pipe(
+        logStoreError,
+        Effect.mapError((error) => error._tag === "StoreError" ? storeUnavailable(error) : notFound(runId)),
+        Effect.filterOrFail((checkpoint) => checkpoint.agentName === agentName, () => notFound(runId)),
+        Effect.map(viewOf)
+      ))
+
+  /** The run in flight, looked at before anything is claimed: a claim is an attempt. */
+  const inFlight = ({ agentName, runId }: RunParams) =>
+    Effect.filterOrFail(
+      find(agentName, runId),
+      (run): run is RunInFlight => !isSettled(run),
+      ({ status }) => settled(runId, status)
+    )
+
+  const resume = Effect.fnUntraced(function*(params: RunParams) {
+    const { agentName, runId } = params
+    const { resume } = yield* need(recovery, "Recovery")
+    const { status } = yield* inFlight(params)
+    if (status === "running") return yield* held(runId)
+    yield* resume(runId).pipe(logStoreError, Effect.mapError(actionProblemOf))
+    const location = `${basePath}/api/agents/${agentName}/runs/${runId}`
+    return HttpApiSchema.withHeaders({
+      body: { runId, agentName, status: "running" as const, location },
+      headers: { location }
+    })
+  })
+
+  const discard = Effect.fnUntraced(function*(params: RunParams) {
+    const { runId } = params
+    const { claim, delete: remove } = yield* store
+    const { status } = yield* inFlight(params)
+    if (status === "running") return yield* held(runId)
+    // Uninterruptible: what is claimed is deleted, whoever hangs up.
+    yield* Effect.uninterruptible(Effect.flatMap(claim(runId, owner, holdFor), ({ lease }) => remove(lease))).pipe(
+      logStoreError,
+      Effect.mapError((error) =>
+        error._tag === "Fenced" ? held(runId) : error._tag === "Gone" ? notFound(runId) : actionProblemOf(error)
+      )
+    )
+  })
+
+  const cancel = Effect.fnUntraced(function*(
+    params: RunParams
+  ): Effect.fn.Return<AgentRun | RunInFlight, Problem.Problem> {
+    const { agentName, runId } = params
+    const { requestCancel } = yield* store
+    yield* inFlight(params)
+    const stopped: Effect.Effect<AgentRun | undefined, Effect.Error<ReturnType<AgentSupervisor["Service"]["cancel"]>>> =
+      supervisor === undefined ? Effect.as(requestCancel(runId), undefined) : supervisor.cancel(runId)
+    const closed = yield* stopped.pipe(logStoreError, Effect.mapError(actionProblemOf))
+    return closed ?? (yield* find(agentName, runId))
+  })
+
+  return { list, get, resume, discard, cancel }
+})
+
+const viewOf = (
+  { messages, notes: _, position: _position, segments: _segments, workspace, ...run }: RunCheckpoint
+) => ({
+  ...run,
+  messages: messages.length,
+  messageBytes: messages.reduce((sum, message) => sum + new TextEncoder().encode(message).byteLength, 0),
+  hasWorkspace: workspace !== undefined
+})
+
+const held = (runId: RunId): Problem.RunInProgress =>
+  new Problem.RunInProgress({
+    detail: `Run ${runId} is held by a live owner. Wait until it is interrupted, or cancel it.`,
+    runId,
+    retryAfterSeconds: 5
+  })
+
+const settled = (runId: RunId, status: string): Problem.RunSettled =>
+  new Problem.RunSettled({ detail: `Run ${runId} has ended as ${status}. Read its record.`, runId })

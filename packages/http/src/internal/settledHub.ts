@@ -1,0 +1,76 @@
+/** Tells the host of settled runs: by a callback, and to any number of readers at their own pace. */
+import type { AgentRun } from "@everbeat/core/AgentRun"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+
+/** Runs that wait for one slow reader at most. */
+const maxWaiting = 1024
+
+interface Reader {
+  readonly waiting: Array<AgentRun>
+  wake: (() => void) | undefined
+}
+
+export class SettledHub implements AsyncIterable<AgentRun> {
+  private readonly readers = new Set<Reader>()
+  private readonly calls = new Set<Promise<void>>()
+  private readonly onSettled: ((run: AgentRun) => void | Promise<void>) | undefined
+  private ended = false
+
+  constructor(onSettled: ((run: AgentRun) => void | Promise<void>) | undefined) {
+    this.onSettled = onSettled
+  }
+
+  publish(run: AgentRun): void {
+    for (const reader of this.readers) {
+      reader.waiting.push(run)
+      if (reader.waiting.length > maxWaiting) reader.waiting.shift()
+      reader.wake?.()
+    }
+    if (this.onSettled !== undefined) this.call(this.onSettled, run)
+  }
+
+  private call(onSettled: (run: AgentRun) => void | Promise<void>, run: AgentRun): void {
+    const call = Promise.resolve().then(() => onSettled(run)).catch((error: unknown) =>
+      Effect.runPromise(Effect.logError(`onSettled failed: ${Cause.pretty(Cause.fail(error))}`))
+    )
+    this.calls.add(call)
+    void call.finally(() => this.calls.delete(call))
+  }
+
+  /** Resolves when the callbacks that were called have ended. */
+  get called(): Promise<unknown> {
+    return Promise.allSettled(this.calls)
+  }
+
+  end(): void {
+    this.ended = true
+    for (const reader of this.readers) reader.wake?.()
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<AgentRun> {
+    const reader: Reader = { waiting: [], wake: undefined }
+    this.readers.add(reader) // now, not with the first `next`: what settles in between is not lost
+    const done = { done: true, value: undefined } as const
+    const next = async (): Promise<IteratorResult<AgentRun, undefined>> => {
+      while (true) {
+        const value = reader.waiting.shift()
+        if (value !== undefined) return { done: false, value }
+        if (this.ended || !this.readers.has(reader)) return done
+        await new Promise<void>((resolve) => {
+          reader.wake = resolve
+        })
+        reader.wake = undefined
+      }
+    }
+    return {
+      next,
+      return: () => {
+        this.readers.delete(reader)
+        reader.waiting.length = 0
+        reader.wake?.()
+        return Promise.resolve(done)
+      }
+    }
+  }
+}

@@ -1,0 +1,60 @@
+/** What the endpoints of one handler share. */
+import type { AgentName } from "@everbeat/core/AgentName"
+import type { AgentRun, RunInFlight } from "@everbeat/core/AgentRun"
+import type { RunId } from "@everbeat/core/RunId"
+import { RunStore } from "@everbeat/core/RunStore"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import type { HttpServerResponse } from "effect/http/HttpServerResponse"
+import * as Scope from "effect/Scope"
+import * as Problem from "../Problem.ts"
+import type { EventId } from "./feed.ts"
+import { type Closing, framesOf, respondEvents, watchRun } from "./follow.ts"
+import { logStoreError } from "./logStoreError.ts"
+import { Passes } from "./passes.ts"
+import { storeUnavailable } from "./problemOf.ts"
+import { limited } from "./storeLimit.ts"
+
+type ReadError = Problem.RunNotFound | Problem.StoreUnavailable
+
+export interface Shared {
+  readonly passes: Passes
+  readonly closing: Closing
+  /** One run of the agent. A foreign run is not found, as if it did not exist. */
+  readonly find: (agentName: AgentName, runId: RunId) => Effect.Effect<AgentRun | RunInFlight, ReadError>
+  /** The live progress of one run of the agent. */
+  readonly follow: (
+    agentName: AgentName,
+    runId: RunId,
+    seen: EventId | undefined
+  ) => Effect.Effect<HttpServerResponse, ReadError>
+}
+
+export const makeShared: Effect.Effect<Shared, never, RunStore | Scope.Scope> = Effect.gen(function*() {
+  const runs = yield* RunStore
+  const passes = new Passes(yield* Scope.Scope)
+  const closing = yield* Deferred.make<void>()
+  yield* Effect.addFinalizer(() => Deferred.succeed(closing, undefined))
+
+  const find: Shared["find"] = (agentName, runId) =>
+    limited("get", () => runs.get(runId)).pipe(
+      logStoreError,
+      Effect.mapError((error) => error._tag === "StoreError" ? storeUnavailable(error) : notFound(runId)),
+      Effect.filterOrFail((run) => run.agentName === agentName, () => notFound(runId))
+    )
+
+  const follow: Shared["follow"] = (agentName, runId, seen) =>
+    Effect.flatMap(
+      find(agentName, runId),
+      () =>
+        Effect.map(passes.feedOf(runId), (feed) =>
+          respondEvents(feed === undefined ? watchRun(runs, runId, seen) : framesOf(feed, seen), closing))
+    )
+
+  return { passes, closing, find, follow }
+})
+
+export const notFound = (runId: RunId): Problem.RunNotFound =>
+  new Problem.RunNotFound({
+    detail: `No run ${runId} of this agent is known. Check the id; settled runs are pruned after their retention.`
+  })
