@@ -5,6 +5,7 @@
  *
  * @since 0.1.0
  */
+import { serveWeb } from "./internal/webServe.ts"
 import { announceWrite, writeOf } from "./internal/writes.ts"
 
 /**
@@ -66,7 +67,7 @@ export const toHonoHandler = (handler: {
 }): HonoHandler =>
 async ({ req }) => {
   const { raw } = req
-  return handler.fetch(raw.bodyUsed ? await rebuilt(req) : raw)
+  return serveWeb(handler, raw.bodyUsed ? await rebuilt(req) : raw)
 }
 
 // internal

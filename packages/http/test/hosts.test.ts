@@ -212,6 +212,36 @@ describe.each(hosts.map((mount) => [mount.name, mount] as const))("%s", (_, moun
       assert.lengthOf(seen, 5)
     }))
 
+  it.live("streams the progress of a pass while it runs, and lets dispose end it", () =>
+    Effect.gen(function*() {
+      const gate = yield* makeGate
+      const mounted = yield* serving(mount, { heartbeats: { triage: gated(gate.pass) } })
+      const response = yield* Effect.promise(() =>
+        fetch(`http://127.0.0.1:${mounted.port}${path}`, {
+          method: "POST",
+          headers: { authorization, accept: "text/event-stream" }
+        })
+      )
+      assert.strictEqual(response.headers.get("content-type"), "text/event-stream")
+      assert.strictEqual(response.headers.get("cache-control"), "no-store, no-transform")
+      const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader()
+      let text = ""
+      const readUntil = (event: string) =>
+        Effect.promise(async () => {
+          while (!text.includes(`event: ${event}\n`)) {
+            const read = await reader?.read()
+            if (read?.value === undefined) throw new Error(`The events ended without ${event}: ${text}`)
+            text += read.value
+          }
+        })
+      yield* readUntil("step-started")
+      assert.notInclude(text, "event: report")
+      const disposing = mounted.dispose()
+      yield* gate.open
+      yield* readUntil("report")
+      yield* Effect.promise(() => disposing)
+    }))
+
   const { serveFetch } = mount
   if (serveFetch !== undefined) {
     it.live("streams events as they come, asks for no more than is read, and stops when the client leaves", () =>
