@@ -229,6 +229,7 @@ describe.each(hosts.map((mount) => [mount.name, mount] as const))("%s", (_, moun
       const readUntil = (event: string) =>
         Effect.promise(async () => {
           while (!text.includes(`event: ${event}\n`)) {
+            // oxlint-disable-next-line no-await-in-loop -- a stream has an order
             const read = await reader?.read()
             if (read?.value === undefined) throw new Error(`The events ended without ${event}: ${text}`)
             text += read.value
