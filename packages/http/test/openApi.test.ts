@@ -28,11 +28,10 @@ const served = (basePath = "") =>
   })
 
 describe("openapi.json", () => {
-  it.live("is what was reviewed", () =>
-    Effect.gen(function*() {
-      const text = `${JSON.stringify(yield* served(), null, 2)}\n`
-      yield* Effect.promise(() => expect(text).toMatchFileSnapshot("openapi.json.snap"))
-    }))
+  it("is what was reviewed", async () => {
+    const document = await Effect.runPromise(Effect.scoped(served()))
+    await expect(`${JSON.stringify(document, null, 2)}\n`).toMatchFileSnapshot("openapi.json.snap")
+  })
 
   for (const basePath of ["", "/internal"]) {
     it.live(`breaks no recommended rule of Redocly and Spectral, served below '${basePath}'`, () =>
@@ -48,7 +47,7 @@ describe("openapi.json", () => {
           ...(await linter.run(document)).map(({ code, message, severity }) => ({
             rule: String(code),
             message,
-            isError: severity === 0
+            isError: Number(severity) === 0
           }))
         ])
         assert.deepStrictEqual(found.filter(({ isError, rule }) => isError || !accepted.has(rule)), [])
