@@ -246,7 +246,8 @@ export class AgentsApi extends HttpApiGroup.make("agents")
       error: [Problem.RunNotFound, Problem.RunSettled, ...unavailable]
     }).annotateMerge(OpenApi.annotations({
       summary: "Cancel a run in flight",
-      description: "200 with the record when nobody held the run; 202 when its owner was told, which stops it with its "
+      description:
+        "200 with the record when the run is over by now, as when nobody held it; 202 when its owner was told, which stops it with its "
         + "next save or renewal."
     }))
   )

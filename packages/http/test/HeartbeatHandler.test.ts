@@ -507,15 +507,22 @@ describe("HeartbeatHandler", () => {
         const { json, status } = yield* call("/api/openapi.json")
         assert.strictEqual(status, 200)
         assert.deepStrictEqual(Object.keys(json.paths).toSorted(), [
+          "/api/agents/{agentName}/checkpoints",
+          "/api/agents/{agentName}/checkpoints/{runId}",
+          "/api/agents/{agentName}/checkpoints/{runId}/resume",
           "/api/agents/{agentName}/heartbeat",
           "/api/agents/{agentName}/runs",
-          "/api/agents/{agentName}/runs/{runId}"
+          "/api/agents/{agentName}/runs/{runId}",
+          "/api/agents/{agentName}/runs/{runId}/cancel",
+          "/api/health",
+          "/api/ready"
         ])
         const { post } = json.paths["/api/agents/{agentName}/heartbeat"]
         assert.isFalse(post.requestBody.required)
         assert.deepStrictEqual(post.security, [{ agentToken: [] }])
         assert.includeMembers(Object.keys(post.responses), [
           "200",
+          "202",
           "400",
           "401",
           "403",
@@ -523,6 +530,7 @@ describe("HeartbeatHandler", () => {
           "409",
           "413",
           "422",
+          "429",
           "503"
         ])
       }))

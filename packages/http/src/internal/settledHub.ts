@@ -8,7 +8,7 @@ const maxWaiting = 1024
 
 interface Reader {
   readonly waiting: Array<AgentRun>
-  wake: (() => void) | undefined
+  readonly asking: Set<() => void>
 }
 
 export class SettledHub implements AsyncIterable<AgentRun> {
@@ -25,7 +25,7 @@ export class SettledHub implements AsyncIterable<AgentRun> {
     for (const reader of this.readers) {
       reader.waiting.push(run)
       if (reader.waiting.length > maxWaiting) reader.waiting.shift()
-      reader.wake?.()
+      wake(reader)
     }
     if (this.onSettled !== undefined) this.call(this.onSettled, run)
   }
@@ -45,32 +45,32 @@ export class SettledHub implements AsyncIterable<AgentRun> {
 
   end(): void {
     this.ended = true
-    for (const reader of this.readers) reader.wake?.()
+    for (const reader of this.readers) wake(reader)
   }
 
   [Symbol.asyncIterator](): AsyncIterator<AgentRun> {
-    const reader: Reader = { waiting: [], wake: undefined }
+    const reader: Reader = { waiting: [], asking: new Set() }
     this.readers.add(reader) // now, not with the first `next`: what settles in between is not lost
     const done = { done: true, value: undefined } as const
-    const next = async (): Promise<IteratorResult<AgentRun, undefined>> => {
-      while (true) {
-        const value = reader.waiting.shift()
-        if (value !== undefined) return { done: false, value }
-        if (this.ended || !this.readers.has(reader)) return done
-        await new Promise<void>((resolve) => {
-          reader.wake = resolve
-        })
-        reader.wake = undefined
-      }
+    const next = (): Promise<IteratorResult<AgentRun, undefined>> => {
+      const value = reader.waiting.shift()
+      if (value !== undefined) return Promise.resolve({ done: false, value })
+      if (this.ended || !this.readers.has(reader)) return Promise.resolve(done)
+      return new Promise<void>((resolve) => reader.asking.add(resolve)).then(next)
     }
     return {
       next,
       return: () => {
         this.readers.delete(reader)
         reader.waiting.length = 0
-        reader.wake?.()
+        wake(reader)
         return Promise.resolve(done)
       }
     }
   }
+}
+
+const wake = ({ asking }: Reader): void => {
+  for (const resume of asking) resume()
+  asking.clear()
 }
