@@ -214,13 +214,18 @@ export class AgentsApi extends HttpApiGroup.make("agents")
           Schema.Array(
             Schema.Literals(["ok", "warning", "error", "cancelled", "running", "interrupted", "exhausted"])
           )
-        )
+        ),
+        kind: Schema.optionalKey(Schema.Literals(["heartbeat", "agent"])),
+        callerId: Schema.optionalKey(Schema.String),
+        from: Schema.optionalKey(Schema.DateTimeUtcFromString),
+        until: Schema.optionalKey(Schema.DateTimeUtcFromString)
       },
       success: RunPage,
       error: [Problem.StoreUnavailable, Problem.InternalError, Problem.ShuttingDown, Problem.NotReady]
     }).annotateMerge(OpenApi.annotations({
       summary: "List the agent's runs, newest first",
       description: "Settled runs and runs in flight. `limit` is 50 when absent; `status` may be given several times. "
+        + "`from` and `until` bound the start, the first one included. "
         + "A page ends at about 1 MiB of JSON: `next` continues after it.",
       transform: numericLimit
     })),

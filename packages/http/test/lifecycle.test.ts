@@ -324,6 +324,32 @@ describe("the host's layer", () => {
       assert.strictEqual((yield* beat(call)).status, 200)
     }))
 
+  it.live("collects no listeners while requests wait for it", () =>
+    Effect.gen(function*() {
+      const warnings: Array<string> = []
+      const onWarning = ({ name }: Error) => void warnings.push(name)
+      process.on("warning", onWarning)
+      yield* Effect.addFinalizer(() => Effect.sync(() => process.off("warning", onWarning)))
+      const listeners = process.eventNames().map((event) => process.listenerCount(event))
+      const opened = yield* Deferred.make<void>()
+      const { handler } = yield* serving(
+        heartbeats.triage,
+        Layer.provideMerge(host, Layer.effectDiscard(Deferred.await(opened)))
+      )
+      const controller = new AbortController()
+      const pending = Array.from({ length: 100 }, () =>
+        handler.fetch(requestOf("/api/agents/triage/runs", { token: secrets.triage, signal: controller.signal })))
+      yield* Deferred.succeed(opened, undefined)
+      const answers = yield* Effect.promise(() =>
+        Promise.all(pending)
+      )
+      assert.isTrue(answers.every(({ status }) => status === 200))
+      yield* Effect.promise(() => new Promise((next) => setImmediate(next)))
+      assert.deepStrictEqual(warnings, [])
+      // The process is the host's: its signals are left alone.
+      assert.deepStrictEqual(process.eventNames().map((event) => process.listenerCount(event)), listeners)
+    }))
+
   it.live("is built once for requests that come together", () =>
     Effect.gen(function*() {
       let built = 0

@@ -125,6 +125,10 @@ describe("metrics", () => {
       )
       assert.strictEqual(response.status, 200)
       const text = yield* Effect.promise(() => response.text())
+      assert.match(
+        text,
+        /^everbeat_http_requests_total\{route="\/api\/agents\/:agentName\/heartbeat",method="POST",status="200"\} \d+/mu
+      )
       assert.match(text, /^everbeat_runs_total\{agent="triage",status="ok"\} \d+/mu)
       for (const secret of [...Object.values(secrets), Redacted.value(operator.token)]) assert.notInclude(text, secret)
       assert.strictEqual((yield* call("/api/metrics", { method: "POST" })).headers.get("allow"), "GET, HEAD")
@@ -179,6 +183,18 @@ describe("a declared payload", () => {
       assert.deepInclude(read[0], { reason: "cron" })
       assert.notProperty(read[0], "unknown")
       assert.isUndefined(read[1])
+    }))
+
+  it.live("is in the description of the API, with what it refers to", () =>
+    Effect.gen(function*() {
+      const Team = Schema.Struct({ name: Schema.String }).annotate({ identifier: "Team" })
+      const { call } = yield* serving({ payload: Schema.Struct({ teams: Schema.Array(Team) }) })
+      const { json } = yield* call("/api/openapi.json")
+      const { requestBody } = json.paths["/api/agents/{agentName}/heartbeat"].post
+      assert.isFalse(requestBody.required)
+      const [, name] = /"#\/components\/schemas\/([^"]+)"/u.exec(JSON.stringify(requestBody)) ?? []
+      assert.strictEqual(name, "Payload.Team")
+      assert.deepStrictEqual(json.components.schemas[name ?? ""].required, ["name"])
     }))
 
   it.live("that does not fit is 422 and says where, and nothing runs", () =>

@@ -74,6 +74,21 @@ describe("reading runs", () => {
       assert.lengthOf((yield* call(`${path}?limit=200`, { token })).json.items, 51)
     }))
 
+  it.live("filters by kind, caller and start", () =>
+    Effect.gen(function*() {
+      const { call } = yield* standard
+      const { json } = yield* beat(call)
+      const list = (query: string) =>
+        Effect.map(call(`/api/agents/triage/runs?${query}`, { token: secrets.triage }), ({ json }) => json.items.length)
+      const later = new Date(Date.parse(json.startedAt) + 1).toISOString()
+      assert.strictEqual(yield* list("kind=heartbeat&callerId=triage-1"), 1)
+      assert.strictEqual(yield* list("kind=agent"), 0)
+      assert.strictEqual(yield* list("callerId=nobody"), 0)
+      assert.strictEqual(yield* list(`from=${json.startedAt}&until=${later}`), 1)
+      assert.strictEqual(yield* list(`from=${later}`), 0)
+      assert.strictEqual(yield* list(`until=${json.startedAt}`), 0)
+    }))
+
   it.live("filters by status, once or several times", () =>
     Effect.gen(function*() {
       const { call } = yield* standard
@@ -86,7 +101,19 @@ describe("reading runs", () => {
       assert.deepStrictEqual(yield* statuses("status=running"), [])
     }))
 
-  for (const query of ["limit=0", "limit=201", "limit=1.5", "limit=x", "limit=", "limit=1&limit=2", "status=good"]) {
+  for (
+    const query of [
+      "limit=0",
+      "kind=other",
+      "from=yesterday",
+      "limit=201",
+      "limit=1.5",
+      "limit=x",
+      "limit=",
+      "limit=1&limit=2",
+      "status=good"
+    ]
+  ) {
     it.live(`refuses ${query} with 400`, () =>
       Effect.gen(function*() {
         const { call } = yield* standard

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { AgentAuth, HeartbeatHandler } from "@everbeat/http"
-import { Cause, Effect, Layer, Logger, Redacted, Tracer } from "effect"
-import { acquire, auth, beat, callOf, heartbeats, host, secrets } from "./harness.ts"
+import { AgentAuth, AgentToken, HeartbeatHandler } from "@everbeat/http"
+import { Cause, Effect, Layer, Logger, Redacted, References, Schema, Tracer } from "effect"
+import { acquire, auth, beat, callOf, heartbeats, host, requestOf, secrets } from "./harness.ts"
 
 /** Keeps everything that a backend would get. */
 const observed = () => {
@@ -47,6 +47,61 @@ describe("secrets", () => {
       assert.isAbove(spans.length, 0)
       assert.include(seen, "limit=3")
       for (const secret of Object.values(secrets)) assert.notInclude(seen, secret)
+    }))
+
+  it.live("of agents and operators appear in no log, span, metric, event or answer of any address", () =>
+    Effect.gen(function*() {
+      const { layer, lines, spans } = observed()
+      const verify = yield* auth
+      const operator = yield* AgentToken.create()
+      const hidden = [...Object.values(secrets), Redacted.value(operator.token)]
+      const handler = yield* acquire(() =>
+        HeartbeatHandler.make({
+          heartbeats,
+          auth: verify,
+          layer: Layer.mergeAll(host, layer, Layer.succeed(References.MinimumLogLevel, "All")),
+          operatorTokens: [operator.sha256],
+          rateLimit: { limit: 1, windowMs: 60_000 },
+          payload: Schema.Struct({ mode: Schema.String })
+        })
+      )
+      const texts: Array<string> = []
+      const id = "01a1fc4b-0e11-76af-a7f8-60f1a1b3dc01"
+      for (const token of [...hidden, `${secrets.triage}x`]) {
+        for (const accept of ["text/event-stream", "application/json"]) {
+          for (
+            const [method, path] of [
+              ["GET", "/api/ready"],
+              ["GET", "/api/metrics"],
+              ["GET", "/api/health"],
+              ["POST", "/api/agents/triage/heartbeat"],
+              ["POST", "/api/agents/release/heartbeat"],
+              ["GET", "/api/agents/triage/checkpoints"],
+              ["GET", `/api/agents/triage/runs/${id}`],
+              ["POST", `/api/agents/triage/runs/${id}/cancel`],
+              ["DELETE", `/api/agents/triage/checkpoints/${id}`],
+              ["POST", `/api/agents/triage/checkpoints/${id}/resume`],
+              ["PATCH", `/api/agents/triage/runs`]
+            ] as const
+          ) {
+            const headers = { accept, cookie: `token=${token}`, "proxy-authorization": `Bearer ${token}` }
+            const response = yield* Effect.promise(() =>
+              handler.fetch(requestOf(`${path}?token=${token}&${token}=1`, { method, token, headers }))
+            )
+            texts.push(JSON.stringify([...response.headers]), yield* Effect.promise(() => response.text()))
+          }
+        }
+      }
+      const seen = JSON.stringify([
+        lines,
+        texts,
+        spans.map((span) => [span.name, [...span.attributes], span.events, span.status])
+      ], (_, value) => typeof value === "bigint" ? String(value) : value)
+      assert.isAbove(spans.length, 100)
+      assert.include(seen, "run-started")
+      assert.include(seen, "rate-limited")
+      assert.include(seen, "everbeat_http_requests_total")
+      for (const secret of hidden) assert.notInclude(seen, secret)
     }))
 
   it.live("are cut out of what a verification that fails says", () =>

@@ -12,10 +12,11 @@ import * as HttpEffect from "effect/http/HttpEffect"
 import * as HttpMiddleware from "effect/http/HttpMiddleware"
 import * as HttpRouter from "effect/http/HttpRouter"
 import { ClientAbort, isHttpServerError } from "effect/http/HttpServerError"
-import type { HttpServerRequest } from "effect/http/HttpServerRequest"
+import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as UrlParams from "effect/http/UrlParams"
 import * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { HeartbeatHandler, Options } from "../HeartbeatHandler.ts"
@@ -25,6 +26,7 @@ import { commonHeaders, requestIdOf } from "./envelope.ts"
 import type { Resolved } from "./options.ts"
 import { retryAfterSeconds } from "./problemOf.ts"
 import { refuse } from "./refuse.ts"
+import { requestCounter } from "./requestMetric.ts"
 import { respond } from "./respond.ts"
 import { layerRoutes } from "./routes.ts"
 import { offered } from "./services.ts"
@@ -58,7 +60,10 @@ export const makeHost = <R, E>(
   const { pathOf } = lookUp(options)
   const inFlight = new Set<Promise<Response>>()
   const writing = new Set<Promise<void>>()
-  const stopping = new AbortController()
+  let stop = (): void => {}
+  const stopped = new Promise<undefined>((resolve) => {
+    stop = () => resolve(undefined)
+  })
   let building: Fiber.Fiber<App, E> | undefined
   let disposing: Promise<void> | undefined
   checkGrace(defaultGraceMs)
@@ -76,7 +81,7 @@ export const makeHost = <R, E>(
     const built = building?.pollUnsafe()
     return built !== undefined && Exit.isSuccess(built)
       ? built.value
-      : Promise.race([ready(), aborted(stopping.signal), aborted(signal)])
+      : until(signal, Promise.race([ready(), stopped]))
   }
 
   const serve = async (request: Request): Promise<Response> => {
@@ -143,7 +148,7 @@ export const makeHost = <R, E>(
     checkGrace(graceMs)
     // Set before the first effect runs: requests that arrive meanwhile are refused.
     disposing ??= Promise.resolve().then(() => {
-      stopping.abort()
+      stop()
       return Effect.runPromise(shutdown(graceMs))
     })
     return disposing
@@ -156,10 +161,13 @@ const checkGrace = (graceMs: number): void => {
   if (!(graceMs >= 0)) throw new TypeError(`graceMs ${graceMs} is not a number of milliseconds, zero or more.`)
 }
 
-const aborted = (signal: AbortSignal): Promise<undefined> =>
-  new Promise((resolve) => {
-    if (signal.aborted) resolve(undefined)
-    else signal.addEventListener("abort", () => resolve(undefined), { once: true })
+/** What is waited for, or nothing when the signal aborts first. It leaves no listener behind. */
+const until = <A>(signal: AbortSignal, waited: Promise<A>): Promise<A | undefined> =>
+  new Promise((resolve, reject) => {
+    const onAbort = (): void => resolve(undefined)
+    if (signal.aborted) return onAbort()
+    signal.addEventListener("abort", onAbort, { once: true })
+    waited.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort))
   })
 
 const build = <R, E>(
@@ -187,6 +195,9 @@ const build = <R, E>(
           respond(problemOfCause(cause, addresses)),
           Cause.hasDies(cause) ? Effect.logError(`A request ended with a defect: ${Cause.pretty(cause)}`) : Effect.void
         )
+      ),
+      Effect.tap(({ status }) =>
+        Effect.flatMap(HttpServerRequest, (request) => Metric.update(requestCounter(addresses, request, status), 1))
       )
     )
     const tracked = Effect.withFiber((fiber) => {

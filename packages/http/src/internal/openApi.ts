@@ -1,7 +1,11 @@
 /** Corrections of the generated OpenAPI document, where the generator says less or something else than what is served. */
+import * as Schema from "effect/Schema"
+
 type Json = Record<string, unknown>
 
 const isRecord = (u: unknown): u is Json => typeof u === "object" && u !== null && !Array.isArray(u)
+
+const recordOf = (u: unknown): Json => isRecord(u) ? u : {}
 
 /** An absent body is accepted; the generator calls every body required. */
 export const optionalBody = (operation: Json): Json => ({
@@ -23,14 +27,38 @@ export const numericLimit = (operation: Json): Json => ({
 
 /** The live progress is another form of the same answer, which the generator cannot express beside JSON. */
 export const eventStream = (operation: Json): Json => {
-  const responses = isRecord(operation["responses"]) ? operation["responses"] : {}
-  const ok = isRecord(responses["200"]) ? responses["200"] : {}
-  const content = isRecord(ok["content"]) ? ok["content"] : {}
+  const responses = recordOf(operation["responses"])
+  const ok = recordOf(responses["200"])
+  const content = recordOf(ok["content"])
   return {
     ...operation,
     responses: {
       ...responses,
       200: { ...ok, content: { ...content, "text/event-stream": { schema: { type: "string" } } } }
+    }
+  }
+}
+
+/** The payload of the heartbeat is any JSON to the API, and what its host declares to those who call that host. */
+export const withPayload = (payload: Schema.Codec<unknown, unknown>) => {
+  // References of the generator are relative to a document of its own.
+  const { definitions, schema }: { definitions: Json; schema: Json } = JSON.parse(
+    JSON.stringify(Schema.toJsonSchemaDocument(payload)).replaceAll(`"#/$defs/`, `"#/components/schemas/Payload.`)
+  )
+  const named = Object.fromEntries(Object.entries(definitions).map(([name, schema]) => [`Payload.${name}`, schema]))
+  return (document: Json): Json => {
+    const components = recordOf(document["components"])
+    const paths = recordOf(document["paths"])
+    const path = "/api/agents/{agentName}/heartbeat"
+    const item = recordOf(paths[path])
+    const post = {
+      ...recordOf(item["post"]),
+      requestBody: { required: false, content: { "application/json": { schema } } }
+    }
+    return {
+      ...document,
+      paths: { ...paths, [path]: { ...item, post } },
+      components: { ...components, schemas: { ...recordOf(components["schemas"]), ...named } }
     }
   }
 }

@@ -1,6 +1,7 @@
 /** The routes of the API, for the fetch handler and for hosts that run on Effect. */
+import type { AgentName } from "@everbeat/core/AgentName"
 import type { HeartbeatEngine } from "@everbeat/core/HeartbeatEngine"
-import { RunStore } from "@everbeat/core/RunStore"
+import { type RunFilter, RunStore } from "@everbeat/core/RunStore"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
@@ -22,6 +23,7 @@ import { parseEventId } from "./feed.ts"
 import { makeHeartbeat } from "./heartbeatRoute.ts"
 import { describeIssues } from "./issues.ts"
 import { logStoreError } from "./logStoreError.ts"
+import { withPayload } from "./openApi.ts"
 import type { Resolved } from "./options.ts"
 import { listRuns } from "./page.ts"
 import { storeUnavailable } from "./problemOf.ts"
@@ -44,11 +46,9 @@ const layerAgents = (options: Resolved<never>) =>
       return handlers
         .handleRaw("heartbeat", (asked) => answer(heartbeat(asked)))
         .handle("listRuns", ({ params, query }) =>
-          listRuns(runs, { agentName: params.agentName, status: query.status }, query).pipe(
+          listRuns(runs, filterOf(params.agentName, query), query).pipe(
             logStoreError,
-            Effect.mapError((error) =>
-              error._tag === "StoreError" ? storeUnavailable(error) : error
-            ),
+            Effect.mapError((error) => error._tag === "StoreError" ? storeUnavailable(error) : error),
             answer
           ))
         .handle("getRun", ({ params: { agentName, runId }, request }) => {
@@ -59,6 +59,15 @@ const layerAgents = (options: Resolved<never>) =>
         .handle("cancelRun", ({ params }) => answer(cancel(params)))
     })
   )
+
+const filterOf = (agentName: AgentName, { callerId, from, kind, status, until }: RunFilter): RunFilter => ({
+  agentName,
+  callerId,
+  from,
+  kind,
+  status,
+  until
+})
 
 const layerCheckpoints = ({ basePath }: Resolved<never>) =>
   HttpApiBuilder.group(
@@ -132,18 +141,21 @@ const otherMethods = (options: Resolved<never>) =>
     if (options.operatorTokens.length > 0) yield* router.add("GET", "/api/metrics", metrics(options))
   })
 
-/** The document tells where the API is: below the base path. */
-const apiAt = (basePath: string) =>
-  basePath === "" ? EverbeatApi : EverbeatApi.annotateMerge(OpenApi.annotations({ servers: [{ url: basePath }] }))
+/** The document tells where the API is, below the base path, and what the host wants as a payload. */
+const apiAt = ({ basePath, payload }: Resolved<never>) =>
+  EverbeatApi.annotateMerge(OpenApi.annotations({
+    servers: [{ url: basePath === "" ? "/" : basePath }],
+    ...(payload === undefined ? undefined : { transform: withPayload(payload) })
+  }))
 
 const layerErased = (
   options: Resolved<never>
 ): Layer.Layer<never, never, HttpRouter.HttpRouter | HeartbeatEngine | RunStore> =>
   Layer.merge(
-    HttpApiBuilder.layer(apiAt(options.basePath), { openapiPath: "/api/openapi.json" }),
+    HttpApiBuilder.layer(apiAt(options), { openapiPath: "/api/openapi.json" }),
     Layer.mergeAll(
       Layer.effectDiscard(otherMethods(options)),
-      options.docs ? HttpApiScalar.layer(apiAt(options.basePath), { path: "/api/docs" }) : Layer.empty
+      options.docs ? HttpApiScalar.layer(apiAt(options), { path: "/api/docs" }) : Layer.empty
     )
   ).pipe(
     Layer.provide([layerAgents(options), layerCheckpoints(options), layerHealth]),

@@ -1,12 +1,14 @@
 /** What the endpoints of one handler share. */
 import type { AgentName } from "@everbeat/core/AgentName"
 import type { AgentRun, RunInFlight } from "@everbeat/core/AgentRun"
+import { HeartbeatEngine } from "@everbeat/core/HeartbeatEngine"
 import type { RunId } from "@everbeat/core/RunId"
 import { RunStore } from "@everbeat/core/RunStore"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type { HttpServerResponse } from "effect/http/HttpServerResponse"
 import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import * as Problem from "../Problem.ts"
 import type { EventId } from "./feed.ts"
 import { type Closing, framesOf, respondEvents, watchRun } from "./follow.ts"
@@ -30,29 +32,40 @@ export interface Shared {
   ) => Effect.Effect<HttpServerResponse, ReadError>
 }
 
-export const makeShared: Effect.Effect<Shared, never, RunStore | Scope.Scope> = Effect.gen(function*() {
-  const runs = yield* RunStore
-  const passes = new Passes(yield* Scope.Scope)
-  const closing = yield* Deferred.make<void>()
-  yield* Effect.addFinalizer(() => Deferred.succeed(closing, undefined))
+/** How long streams may go on when the engine has stopped. */
+const lastWords = "1 second"
 
-  const find: Shared["find"] = (agentName, runId) =>
-    limited("get", () => runs.get(runId)).pipe(
-      logStoreError,
-      Effect.mapError((error) => error._tag === "StoreError" ? storeUnavailable(error) : notFound(runId)),
-      Effect.filterOrFail((run) => run.agentName === agentName, () => notFound(runId))
+export const makeShared: Effect.Effect<Shared, never, HeartbeatEngine | RunStore | Scope.Scope> = Effect.gen(
+  function*() {
+    const runs = yield* RunStore
+    const passes = new Passes(yield* Scope.Scope)
+    const closing = yield* Deferred.make<void>()
+    yield* Effect.addFinalizer(() => Deferred.succeed(closing, undefined))
+    // Streams of passes of this process end with them, and get to say so; those that wait for other processes do not end.
+    yield* Stream.runDrain((yield* HeartbeatEngine).settled).pipe(
+      Effect.andThen(Effect.sleep(lastWords)),
+      Effect.andThen(Deferred.succeed(closing, undefined)),
+      Effect.forkScoped({ startImmediately: true })
     )
 
-  const follow: Shared["follow"] = (agentName, runId, seen) =>
-    Effect.flatMap(
-      find(agentName, runId),
-      () =>
-        Effect.map(passes.feedOf(runId), (feed) =>
-          respondEvents(feed === undefined ? watchRun(runs, runId, seen) : framesOf(feed, seen), closing))
-    )
+    const find: Shared["find"] = (agentName, runId) =>
+      limited("get", () => runs.get(runId)).pipe(
+        logStoreError,
+        Effect.mapError((error) => error._tag === "StoreError" ? storeUnavailable(error) : notFound(runId)),
+        Effect.filterOrFail((run) => run.agentName === agentName, () => notFound(runId))
+      )
 
-  return { passes, closing, find, follow }
-})
+    const follow: Shared["follow"] = (agentName, runId, seen) =>
+      Effect.flatMap(
+        find(agentName, runId),
+        () =>
+          Effect.map(passes.feedOf(runId), (feed) =>
+            respondEvents(feed === undefined ? watchRun(runs, runId, seen) : framesOf(feed, seen), closing))
+      )
+
+    return { passes, closing, find, follow }
+  }
+)
 
 export const notFound = (runId: RunId): Problem.RunNotFound =>
   new Problem.RunNotFound({
