@@ -102,7 +102,7 @@ describe.each(hosts.map((mount) => [mount.name, mount] as const))("%s", (_, moun
   it.live("answers what is wrong with a problem", () =>
     Effect.gen(function*() {
       const { port } = yield* serving(mount)
-      if (mount.name !== "Fastify, route of the host") {
+      if (mount.readsBodies !== true) {
         const broken = yield* send(port, { body: `{"a":`, headers: json })
         assert.deepStrictEqual([broken.status, broken.json.type], [400, problem("invalid-request")])
         assert.strictEqual(broken.headers["content-type"], "application/problem+json")
@@ -189,28 +189,31 @@ describe.each(hosts.map((mount) => [mount.name, mount] as const))("%s", (_, moun
       yield* Effect.promise(mounted.close)
     }))
 
-  it.live("does not wait for a body that never ends at dispose, and answers others meanwhile", () =>
-    Effect.gen(function*() {
-      const mounted = yield* serving(mount)
-      const socket = connect(mounted.port, "127.0.0.1")
-      yield* Effect.addFinalizer(() => Effect.sync(() => socket.destroy()))
-      let closed = false
-      socket.on("error", () => {}).on("close", () => {
-        closed = true
-      }).resume()
-      socket.write(
-        `POST ${path} HTTP/1.1\r\nhost: x\r\nauthorization: ${authorization}\r\n`
-          + "content-type: application/json\r\ncontent-length: 1000\r\n\r\n{"
-      )
-      for (let index = 0; index < 5; index++) {
-        socket.write(" ")
-        assert.strictEqual((yield* send(mounted.port)).status, 200)
-      }
-      assert.isFalse(closed)
-      socket.destroy()
-      yield* Effect.promise(mounted.dispose)
-      assert.lengthOf(seen, 5)
-    }))
+  if (mount.readsBodies !== true) {
+    it.live("does not wait for a body that never ends at dispose, and answers others meanwhile", () =>
+      Effect.gen(function*() {
+        const mounted = yield* serving(mount)
+        const socket = connect(mounted.port, "127.0.0.1")
+        yield* Effect.addFinalizer(() => Effect.sync(() => socket.destroy()))
+        let closed = false
+        socket.on("error", () => {}).on("close", () => {
+          closed = true
+        }).resume()
+        socket.write(
+          `POST ${path} HTTP/1.1\r\nhost: x\r\nauthorization: ${authorization}\r\n`
+            + "content-type: application/json\r\ncontent-length: 1000\r\n\r\n{"
+        )
+        for (let index = 0; index < 5; index++) {
+          socket.write(" ")
+          assert.strictEqual((yield* send(mounted.port)).status, 200)
+        }
+        assert.isFalse(closed)
+        yield* Effect.promise(mounted.dispose)
+        yield* Effect.promise(mounted.close)
+        yield* until(() => closed)
+        assert.lengthOf(seen, 5)
+      }))
+  }
 
   it.live("streams the progress of a pass while it runs, and lets dispose end it", () =>
     Effect.gen(function*() {

@@ -14,7 +14,9 @@ export const effectHost: Mount = {
     const scope = Scope.makeUnsafe()
     const routes = HeartbeatHandler.layer(options)
     const app = HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true }).pipe(
-      Layer.provide(NodeHttpServer.layer(() => server, { port: 0, host: "127.0.0.1" })),
+      Layer.provide(
+        NodeHttpServer.layer(() => server, { port: 0, host: "127.0.0.1", gracefulShutdownTimeout: "1 second" })
+      ),
       Layer.provide(layer)
     )
     await Effect.runPromise(Layer.buildWithScope(app, scope))

@@ -24,15 +24,18 @@ const fastifyPlugin = mountOf("Fastify, plugin", "none", (handler, { basePath })
   return onFastify(app)
 })
 
-const fastifyRoute = mountOf("Fastify, route of the host", "rebuilt", (handler, { basePath }) => {
-  const app = fastify()
-  app.all(`${basePath}/api/*`, FastifyAdapter.toFastifyHandler(handler))
-  app.all("/stream/*", FastifyAdapter.toFastifyHandler(handler))
-  app.addHook("preClose", async () => {
-    await handler.dispose()
+const fastifyRoute: Mount = {
+  readsBodies: true,
+  ...mountOf("Fastify, route of the host", "rebuilt", (handler, { basePath }) => {
+    const app = fastify()
+    app.all(`${basePath}/api/*`, FastifyAdapter.toFastifyHandler(handler))
+    app.all("/stream/*", FastifyAdapter.toFastifyHandler(handler))
+    app.addHook("preClose", async () => {
+      await handler.dispose()
+    })
+    return onFastify(app)
   })
-  return onFastify(app)
-})
+}
 
 const honoApp = (
   handler: Parameters<typeof HonoAdapter.toHonoHandler>[0],

@@ -27,6 +27,8 @@ export interface Mount {
   readonly name: string
   /** What becomes of a body that the host parsed before; hosts without a parser in front have no such case. */
   readonly parsed: "rebuilt" | "told" | "none"
+  /** Whether the host reads every body itself: what is wrong with it is its own to answer. */
+  readonly readsBodies?: boolean
   readonly serve: (options: HostOptions) => Promise<Mounted>
   /** The same for any fetch handler: how answers are streamed. */
   readonly serveFetch?: (fetch: (request: Request) => Promise<Response>) => Promise<Mounted>
