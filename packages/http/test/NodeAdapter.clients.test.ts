@@ -7,6 +7,7 @@ import { type AddressInfo, connect, type Server } from "node:net"
 import { acquire, auth, gated, heartbeats, host, makeGate, secrets, seen, until } from "./harness.ts"
 
 const path = "/api/agents/triage/heartbeat"
+const json = "Content-Type: application/json\r\n"
 const authorization = `Bearer ${secrets.triage}`
 
 const serveWith = <S extends Server>(server: S) =>
