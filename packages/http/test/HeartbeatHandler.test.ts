@@ -519,6 +519,7 @@ describe("HeartbeatHandler", () => {
         ])
         const { post } = json.paths["/api/agents/{agentName}/heartbeat"]
         assert.isFalse(post.requestBody.required)
+        assert.sameMembers(Object.keys(post.responses["200"].content), ["application/json", "text/event-stream"])
         assert.deepStrictEqual(post.security, [{ agentToken: [] }])
         assert.includeMembers(Object.keys(post.responses), [
           "200",

@@ -92,6 +92,24 @@ describe("Prefer", () => {
       assert.strictEqual(second.headers.get("idempotency-replayed"), "true")
     }))
 
+  it.live("of a call whose key is in flight is 409, and with another body 422", () =>
+    Effect.gen(function*() {
+      const gate = yield* makeGate
+      const handler = yield* serving({}, gate.pass)
+      const call = callOf(handler)
+      const headers = { "idempotency-key": "k", prefer: "respond-async" }
+      const first = yield* beat(call, { headers, body: `{"a":1}` })
+      assert.strictEqual(first.status, 202)
+      const same = yield* beat(call, { headers, body: `{ "a": 1 }` })
+      assert.deepStrictEqual([same.status, same.json.runId], [409, first.json.runId])
+      assert.isNotNull(same.headers.get("retry-after"))
+      const other = yield* beat(call, { headers, body: `{"a":2}` })
+      assert.deepStrictEqual([other.status, other.json.runId], [422, first.json.runId])
+      yield* gate.open
+      yield* settledAs(call, first.headers.get("location") ?? "", "ok")
+      assert.strictEqual((yield* beat(call, { headers, body: `{"a":1}` })).status, 200)
+    }))
+
   it.live("everbeat-fail-on=error answers a failed pass with 500 and the report, and only that", () =>
     Effect.gen(function*() {
       const verify = yield* auth

@@ -1,5 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
+import { CheckpointStore } from "@everbeat/core/CheckpointStore"
+import * as HeartbeatEngine from "@everbeat/core/HeartbeatEngine"
+import { RunStore } from "@everbeat/core/RunStore"
 import { HeartbeatHandler } from "@everbeat/http"
+import { MemoryStore } from "@everbeat/store-memory"
 import { Clock, Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import {
@@ -155,12 +159,13 @@ describe("Accept: text/event-stream", () => {
       const gate = yield* makeGate
       const handler = yield* serving(gate.pass)
       const response = yield* open(handler)
+      const reading = yield* Effect.forkChild(whole(response))
       yield* gate.reached
       yield* Effect.promise(() => handler.dispose({ graceMs: 0 }))
-      const last = (yield* whole(response)).at(-1)
-      // A stream that the closing host cut has no last event: the client comes back for it.
-      if (last?.event === "problem") assert.strictEqual(last.data.type, "https://everbeat.dev/problems/run-interrupted")
-      else assert.notStrictEqual(last?.event, "report")
+      const last = (yield* Fiber.join(reading)).at(-1)
+      assert.strictEqual(last?.event, "problem")
+      assert.strictEqual(last?.data.type, "https://everbeat.dev/problems/run-interrupted")
+      assert.strictEqual(last?.data.status, 503)
     }))
 
   it.live("streams the recorded report of an idempotency key", () =>
@@ -229,6 +234,36 @@ describe("Last-Event-ID", () => {
       for (const none of ["1", "x.y.z", `${json.runId}.00c0ffee.-1`, "a".repeat(5000)]) {
         assert.strictEqual((yield* open(handler, { headers: { "last-event-id": none } })).status, 400)
       }
+    }))
+})
+
+describe("a pass that is continued in the same process", () => {
+  it.live("is streamed afresh, not as the attempt before", () =>
+    Effect.gen(function*() {
+      const gate = yield* makeGate
+      const verify = yield* auth
+      const { checkpoints, runs } = yield* MemoryStore.make()
+      const stores = Layer.merge(Layer.succeed(CheckpointStore, checkpoints), Layer.succeed(RunStore, runs))
+      const make = () =>
+        HeartbeatHandler.make({
+          heartbeats: () => gated(gate.pass),
+          auth: verify,
+          layer: Layer.provideMerge(HeartbeatEngine.layer, stores)
+        })
+      const one = yield* acquire(make)
+      const cut = yield* Effect.forkChild(Effect.flatMap(open(one), whole))
+      yield* gate.reached
+      yield* Effect.promise(() => one.dispose({ graceMs: 0 }))
+      const before = yield* Fiber.join(cut)
+      yield* gate.open
+      const two = yield* acquire(make)
+      const after = yield* whole(yield* open(two))
+      assert.strictEqual(after[0]?.data.runId, before[0]?.data.runId)
+      assert.deepStrictEqual([before[0]?.data.attempt, after[0]?.data.attempt], [1, 2])
+      assert.strictEqual(after.at(-1)?.event, "report")
+      // An event of the attempt before is no place in this one.
+      const again = yield* whole(yield* open(two, { headers: { "last-event-id": before[0]?.id ?? "" } }))
+      assert.deepStrictEqual(again, after)
     }))
 })
 

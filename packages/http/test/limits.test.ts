@@ -212,6 +212,22 @@ describe("what hosts without types and odd clients send", () => {
     }
   })
 
+  it.live("a consumed body is refused also when the address has something to hide", () =>
+    Effect.gen(function*() {
+      const { handler } = yield* standard
+      const request = requestOf("/api/agents/triage/heartbeat?x=1", { token: secrets.triage, body: "{}" })
+      yield* Effect.promise(() => request.text())
+      const response = yield* Effect.promise(() => handler.fetch(request))
+      const json = yield* Effect.promise(() => response.json())
+      assert.strictEqual(json.type, "https://everbeat.dev/problems/body-already-consumed")
+      const whole = requestOf("/api/agents/triage/heartbeat?x=1&limit=2", {
+        token: secrets.triage,
+        body: `{"mode":"warn"}`
+      })
+      const answer = yield* Effect.promise(() => handler.fetch(whole).then((response) => response.json()))
+      assert.strictEqual(answer.status, "warning")
+    }))
+
   it.live("a token under the name of a parameter is in no span", () =>
     Effect.gen(function*() {
       const spans: Array<Tracer.NativeSpan> = []

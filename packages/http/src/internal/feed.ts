@@ -26,6 +26,8 @@ export class Feed {
   private readonly waiting = new Set<() => void>()
   private readonly runId: string
   ended = false
+  /** Of the text of all frames. */
+  length = 0
 
   constructor(runId: string) {
     this.runId = runId
@@ -33,7 +35,9 @@ export class Feed {
 
   push(event: string, data: unknown): void {
     if (this.ended) return
-    this.frames.push(frameOf(event, data, `${this.runId}.${this.tag}.${this.frames.length + 1}`))
+    const frame = frameOf(event, data, `${this.runId}.${this.tag}.${this.frames.length + 1}`)
+    this.frames.push(frame)
+    this.length += frame.length
     this.wake()
   }
 

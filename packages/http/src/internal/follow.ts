@@ -11,6 +11,7 @@ import * as Stream from "effect/Stream"
 import { SettledRun } from "../EverbeatApi.ts"
 import * as HeartbeatReport from "../HeartbeatReport.ts"
 import { type EventId, type Feed, frameOf, opening } from "./feed.ts"
+import type { OpenStreams } from "./openStreams.ts"
 import { reportFrame } from "./passes.ts"
 import { problemOf } from "./problemOf.ts"
 import { limited } from "./storeLimit.ts"
@@ -21,16 +22,15 @@ const pollEvery = "2 seconds"
 /** Pings between two polls that found nothing new: about one in fifteen seconds. */
 const pollsPerPing = 7
 
-/** Closed when the routes close: no stream outlives them. */
+/** Completed when the engine has stopped: nobody waits here for other processes any more. */
 export type Closing = Deferred.Deferred<void>
 
-export const respondEvents = (frames: Stream.Stream<string>, closing: Closing): HttpServerResponse.HttpServerResponse =>
+export const respondEvents = (
+  frames: Stream.Stream<string>,
+  open: OpenStreams
+): HttpServerResponse.HttpServerResponse =>
   HttpServerResponse.stream(
-    Stream.make(opening).pipe(
-      Stream.concat(frames),
-      Stream.interruptWhen(Deferred.await(closing)),
-      Stream.encodeText
-    ),
+    Stream.make(opening).pipe(Stream.concat(frames), open.count, Stream.encodeText),
     {
       contentType: "text/event-stream",
       // No proxy is to hold events back, to pack them or to keep them.
@@ -60,7 +60,8 @@ const encodeRun = Schema.encodeUnknownSync(Schema.toCodecJson(SettledRun))
 export const watchRun = (
   runs: RunStore["Service"],
   runId: RunId,
-  seen: EventId | undefined
+  seen: EventId | undefined,
+  closing: Closing
 ): Stream.Stream<string> =>
   Stream.unfold({ status: "", polls: 0, over: false }, (state) =>
     Effect.gen(function*() {
@@ -77,4 +78,4 @@ export const watchRun = (
       const frame = status === state.status ? quiet : frameOf("run-status", { runId, status })
       // Of a run that is kept for people nothing more happens by itself.
       return [frame, { status, polls, over: status === "exhausted" }] as const
-    })).pipe(Stream.filter((frame) => frame !== ""))
+    })).pipe(Stream.filter((frame) => frame !== ""), Stream.interruptWhen(Deferred.await(closing)))

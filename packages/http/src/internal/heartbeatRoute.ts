@@ -112,7 +112,7 @@ export const makeHeartbeat = Effect.fnUntraced(function*(options: Resolved<never
     )
     if (events) {
       const feed = yield* shared.passes.feedOf(pass.runId, pass)
-      if (feed !== undefined) return respondEvents(framesOf(feed, undefined), shared.closing)
+      if (feed !== undefined) return respondEvents(framesOf(feed, undefined), shared.streams)
     }
     // Waiting is all that the request does: who hangs up does not cut the pass.
     const report = Effect.mapError(pass.report, problemOf)

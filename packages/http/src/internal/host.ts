@@ -31,6 +31,7 @@ import { respond } from "./respond.ts"
 import { layerRoutes } from "./routes.ts"
 import { offered } from "./services.ts"
 import { SettledHub } from "./settledHub.ts"
+import { HandlerState } from "./shared.ts"
 import { writeOf } from "./writes.ts"
 
 type Lifecycle = Pick<Options<Heartbeat.Any, never, never>, "graceMs" | "onSettled">
@@ -213,9 +214,11 @@ const build = <R, E>(
       })
     )(tracked)
     const { drain } = Context.get(context, HeartbeatEngine)
+    const { streams } = Context.get(context, HandlerState)
     return {
       handle: async (request) => {
-        const response = await handle(request, redactQuery(request.url))
+        const known = withoutUnknown(request)
+        const response = await handle(known, redactQuery(known.url))
         // Outside of the routes nobody has set them yet.
         const common = commonHeaders(
           response.headers.get("x-request-id") ?? requestIdOf(request.headers.get("x-request-id"))
@@ -228,7 +231,7 @@ const build = <R, E>(
       shutdown: (graceMs, settled, written) =>
         drain(graceMs).pipe(
           Effect.andThen(Effect.timeoutOption(told, lingerMs)),
-          Effect.andThen(Effect.timeoutOption(settled, lingerMs)),
+          Effect.andThen(Effect.timeoutOption(Effect.andThen(settled, streams.none), lingerMs)),
           Effect.andThen(Effect.sync(() => {
             for (const fiber of [...requests]) fiber.interruptUnsafe()
           })),
@@ -274,7 +277,24 @@ const layerRouter = Layer.provide(
   Layer.succeed(HttpRouter.RouterConfig, { caseSensitive: true, ignoreDuplicateSlashes: false, maxParamLength: 8192 })
 )
 
-/** A token that somebody puts into the query against all advice must not end in a span, whatever its name is. */
+/**
+ * The request without what means nothing here and may be a secret all the same: other names in the query, which may be
+ * tokens themselves, and the credentials of a proxy. Spans hold the address, and of a failure the whole request.
+ */
+const withoutUnknown = (request: Request): Request => {
+  const url = request.url.includes("?") ? new URL(request.url) : undefined
+  const names = [...url?.searchParams.keys() ?? []].filter((name) => !queryNames.has(name))
+  if (names.length === 0 && !request.headers.has("proxy-authorization")) return request
+  if (request.bodyUsed || request.body?.locked === true) return request // it cannot be copied, and is refused anyway
+  for (const name of names) url?.searchParams.delete(name)
+  const copy = new Request(url ?? request.url, request)
+  copy.headers.delete("proxy-authorization")
+  return copy
+}
+
+const queryNames = new Set(["callerId", "cursor", "from", "kind", "limit", "status", "until"])
+
+/** A token that somebody puts into the query against all advice must not end in a span. */
 const redactQuery = (url: string): Context.Context<never> => {
   const limits = new URL(url).searchParams.getAll("limit")
   return limits.every((limit) => /^\d{1,3}$/u.test(limit)) ? allButLimit : all

@@ -19,6 +19,9 @@ type AnyPass = Pass<unknown, unknown>
 /** Ended passes whose frames are kept for a client that lost its connection just before the end. */
 const keptFeeds = 64
 
+/** ... and how long the text of all of them may be. */
+const keptLength = 4_000_000
+
 const encodeReport = Schema.encodeUnknownSync(Schema.toCodecJson(HeartbeatReport))
 const encodeDiagnostic = Schema.encodeUnknownSync(Schema.toCodecJson(Diagnostic.Diagnostic))
 
@@ -40,11 +43,12 @@ export class Passes {
   add(pass: AnyPass): Effect.Effect<void> {
     if (pass.origin === "replayed") return Effect.void
     const { runId } = pass
-    if (this.running.has(runId)) return Effect.void
     this.running.set(runId, pass)
     this.feeds.delete(runId) // of an attempt before
     return Effect.exit(pass.report).pipe(
-      Effect.ensuring(Effect.sync(() => this.running.delete(runId))),
+      Effect.ensuring(Effect.sync(() => {
+        if (this.running.get(runId) === pass) this.running.delete(runId)
+      })),
       Effect.forkIn(this.scope),
       Effect.asVoid
     )
@@ -68,10 +72,14 @@ export class Passes {
 
   private keep(runId: RunId, feed: Feed): void {
     this.feeds.set(runId, feed)
-    if (this.feeds.size <= keptFeeds) return
-    for (const [id, { ended }] of this.feeds) {
-      if (ended) this.feeds.delete(id)
-      if (this.feeds.size <= keptFeeds) return
+    const ended = [...this.feeds].filter(([, { ended }]) => ended)
+    let count = ended.length
+    let length = ended.reduce((sum, [, feed]) => sum + feed.length, 0)
+    for (const [id, feed] of ended) { // the oldest first
+      if (count <= keptFeeds && length <= keptLength) return
+      this.feeds.delete(id)
+      count--
+      length -= feed.length
     }
   }
 }

@@ -2,7 +2,6 @@
 import type { AgentName } from "@everbeat/core/AgentName"
 import type { HeartbeatEngine } from "@everbeat/core/HeartbeatEngine"
 import { type RunFilter, RunStore } from "@everbeat/core/RunStore"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import * as HttpApiError from "effect/http-api/HttpApiError"
@@ -30,7 +29,7 @@ import { storeUnavailable } from "./problemOf.ts"
 import { respond } from "./respond.ts"
 import { makeRunActions } from "./runRoutes.ts"
 import { offered } from "./services.ts"
-import { makeShared, type Shared } from "./shared.ts"
+import { HandlerState, makeShared } from "./shared.ts"
 import { limited } from "./storeLimit.ts"
 
 const layerAgents = (options: Resolved<never>) =>
@@ -113,9 +112,6 @@ const answer = <A, R>(effect: Effect.Effect<A, Problem.Problem, R>): Effect.Effe
   R
 > => Effect.catch(effect, respond)
 
-/** One state for the routes of one handler. */
-class HandlerState extends Context.Service<HandlerState, Shared>()("@everbeat/http/internal/HandlerState") {}
-
 /** What the schema library says about parameters, as one problem. */
 const layerRequestSchema = Layer.succeed(
   RequestSchema,
@@ -150,7 +146,7 @@ const apiAt = ({ basePath, payload }: Resolved<never>) =>
 
 const layerErased = (
   options: Resolved<never>
-): Layer.Layer<never, never, HttpRouter.HttpRouter | HeartbeatEngine | RunStore> =>
+): Layer.Layer<HandlerState, never, HttpRouter.HttpRouter | HeartbeatEngine | RunStore> =>
   Layer.merge(
     HttpApiBuilder.layer(apiAt(options), { openapiPath: "/api/openapi.json" }),
     Layer.mergeAll(
@@ -159,7 +155,7 @@ const layerErased = (
     )
   ).pipe(
     Layer.provide([layerAgents(options), layerCheckpoints(options), layerHealth]),
-    Layer.provide(Layer.effect(HandlerState, makeShared)),
+    Layer.provideMerge(Layer.effect(HandlerState, makeShared)),
     Layer.provide([
       layerRequestSchema,
       layerAuthorization(options.auth),
@@ -179,6 +175,6 @@ const layerErased = (
 /** Adds the routes to the router in context. */
 export const layerRoutes = <R>(
   options: Resolved<R>
-): Layer.Layer<never, never, HttpRouter.HttpRouter | HeartbeatEngine | RunStore | R> =>
+): Layer.Layer<HandlerState, never, HttpRouter.HttpRouter | HeartbeatEngine | RunStore | R> =>
   // The routes capture everything in context; that it holds `R` is what this signature demands.
   layerErased(options as Resolved<never>)

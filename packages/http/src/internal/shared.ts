@@ -4,6 +4,7 @@ import type { AgentRun, RunInFlight } from "@everbeat/core/AgentRun"
 import { HeartbeatEngine } from "@everbeat/core/HeartbeatEngine"
 import type { RunId } from "@everbeat/core/RunId"
 import { RunStore } from "@everbeat/core/RunStore"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type { HttpServerResponse } from "effect/http/HttpServerResponse"
@@ -11,8 +12,9 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Problem from "../Problem.ts"
 import type { EventId } from "./feed.ts"
-import { type Closing, framesOf, respondEvents, watchRun } from "./follow.ts"
+import { framesOf, respondEvents, watchRun } from "./follow.ts"
 import { logStoreError } from "./logStoreError.ts"
+import { OpenStreams } from "./openStreams.ts"
 import { Passes } from "./passes.ts"
 import { storeUnavailable } from "./problemOf.ts"
 import { limited } from "./storeLimit.ts"
@@ -21,7 +23,7 @@ type ReadError = Problem.RunNotFound | Problem.StoreUnavailable
 
 export interface Shared {
   readonly passes: Passes
-  readonly closing: Closing
+  readonly streams: OpenStreams
   /** One run of the agent. A foreign run is not found, as if it did not exist. */
   readonly find: (agentName: AgentName, runId: RunId) => Effect.Effect<AgentRun | RunInFlight, ReadError>
   /** The live progress of one run of the agent. */
@@ -32,21 +34,18 @@ export interface Shared {
   ) => Effect.Effect<HttpServerResponse, ReadError>
 }
 
-/** How long streams may go on when the engine has stopped. */
-const lastWords = "1 second"
-
 export const makeShared: Effect.Effect<Shared, never, HeartbeatEngine | RunStore | Scope.Scope> = Effect.gen(
   function*() {
     const runs = yield* RunStore
     const passes = new Passes(yield* Scope.Scope)
     const closing = yield* Deferred.make<void>()
-    yield* Effect.addFinalizer(() => Deferred.succeed(closing, undefined))
-    // Streams of passes of this process end with them, and get to say so; those that wait for other processes do not end.
+    const streams = new OpenStreams()
+    // Streams of passes of this process end with them; those that wait for other processes do not end by themselves.
     yield* Stream.runDrain((yield* HeartbeatEngine).settled).pipe(
-      Effect.andThen(Effect.sleep(lastWords)),
       Effect.andThen(Deferred.succeed(closing, undefined)),
       Effect.forkScoped({ startImmediately: true })
     )
+    yield* Effect.addFinalizer(() => Deferred.succeed(closing, undefined))
 
     const find: Shared["find"] = (agentName, runId) =>
       limited("get", () => runs.get(runId)).pipe(
@@ -60,10 +59,10 @@ export const makeShared: Effect.Effect<Shared, never, HeartbeatEngine | RunStore
         find(agentName, runId),
         () =>
           Effect.map(passes.feedOf(runId), (feed) =>
-            respondEvents(feed === undefined ? watchRun(runs, runId, seen) : framesOf(feed, seen), closing))
+            respondEvents(feed === undefined ? watchRun(runs, runId, seen, closing) : framesOf(feed, seen), streams))
       )
 
-    return { passes, closing, find, follow }
+    return { passes, streams, find, follow }
   }
 )
 
@@ -71,3 +70,6 @@ export const notFound = (runId: RunId): Problem.RunNotFound =>
   new Problem.RunNotFound({
     detail: `No run ${runId} of this agent is known. Check the id; settled runs are pruned after their retention.`
   })
+
+/** One state for the routes of one handler. */
+export class HandlerState extends Context.Service<HandlerState, Shared>()("@everbeat/http/internal/HandlerState") {}
