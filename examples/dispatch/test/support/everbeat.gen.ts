@@ -28,7 +28,7 @@ export interface paths {
         };
         /**
          * List the agent's runs, newest first
-         * @description Settled runs and runs in flight. `limit` is 50 when absent; `status` may be given several times. A page ends at about 1 MiB of JSON: `next` continues after it.
+         * @description Settled runs and runs in flight. `limit` is 50 when absent; `status` may be given several times. `from` and `until` bound the start, the first one included. A page ends at about 1 MiB of JSON: `next` continues after it.
          */
         get: operations["agents.listRuns"];
         put?: never;
@@ -70,7 +70,7 @@ export interface paths {
         put?: never;
         /**
          * Cancel a run in flight
-         * @description 200 with the record when nobody held the run; 202 when its owner was told, which stops it with its next save or renewal.
+         * @description 200 with the record when the run is over by now, as when nobody held it; 202 when its owner was told, which stops it with its next save or renewal.
          */
         post: operations["agents.cancelRun"];
         delete?: never;
@@ -813,6 +813,10 @@ export interface operations {
                 limit?: number;
                 cursor?: string;
                 status?: ("ok" | "warning" | "error" | "cancelled" | "running" | "interrupted" | "exhausted")[];
+                kind?: "heartbeat" | "agent";
+                callerId?: string;
+                from?: string;
+                until?: string;
             };
             header?: never;
             path: {
