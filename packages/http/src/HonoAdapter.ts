@@ -5,7 +5,6 @@
  *
  * @since 0.1.0
  */
-import { serveWeb } from "./internal/webServe.ts"
 import { announceWrite, writeOf } from "./internal/writes.ts"
 
 /**
@@ -67,7 +66,7 @@ export const toHonoHandler = (handler: {
 }): HonoHandler =>
 async ({ req }) => {
   const { raw } = req
-  return serveWeb(handler, raw.bodyUsed ? await rebuilt(req) : raw)
+  return handler.fetch(raw.bodyUsed ? await rebuilt(req) : raw)
 }
 
 // internal

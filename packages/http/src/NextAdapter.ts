@@ -5,7 +5,6 @@
  *
  * @since 0.1.0
  */
-import { serveWeb } from "./internal/webServe.ts"
 
 /**
  * A route handler of Next for each method.
@@ -57,6 +56,6 @@ export interface NextRoutes {
 export const toNextRoutes = (handler: {
   readonly fetch: (request: Request) => Response | Promise<Response>
 }): NextRoutes => {
-  const serve = (request: Request): Promise<Response> => serveWeb(handler, request)
+  const serve = async (request: Request): Promise<Response> => handler.fetch(request)
   return { GET: serve, HEAD: serve, POST: serve, PUT: serve, PATCH: serve, DELETE: serve, OPTIONS: serve }
 }
