@@ -22,6 +22,7 @@ import { makeEngine } from "./internal/engine.ts"
 import { makeVolatile } from "./internal/volatileStore.ts"
 import type { AdoptError, RunError, StartError } from "./PassError.ts"
 import type { Report } from "./Report.ts"
+import type { RunId } from "./RunId.ts"
 import { RunStore } from "./RunStore.ts"
 
 /**
@@ -76,6 +77,12 @@ export class HeartbeatEngine extends Context.Service<HeartbeatEngine, {
     heartbeat: Heartbeat<Name, W, E, R>,
     granted: Granted<Resumed>
   ) => Effect.Effect<Pass<W, E> | undefined, AdoptError, R>
+
+  /**
+   * Stops a pass of this engine, which is then recorded as `cancelled`. Answers whether it is one; a pass of another
+   * engine is cancelled through the store: `CheckpointStore.requestCancel`.
+   */
+  readonly cancel: (runId: RunId) => Effect.Effect<boolean>
 
   /**
    * The records of passes that end here from now on, for alerts. A slow reader loses the oldest of 1,024; it never slows

@@ -236,28 +236,34 @@ describe("cancel", () => {
       assert.deepStrictEqual([again.status, again.json.type], [409, problem("run-settled")])
     }))
 
-  it.live("of a run in flight is accepted, and its owner stops it", () =>
-    Effect.gen(function*() {
-      const verify = yield* auth
-      const gate = yield* makeGate
-      const handler = yield* acquire(() =>
-        HeartbeatHandler.make({
-          heartbeats: () => Heartbeat.make("gated", [Step.make("gate", gate.pass)]),
-          auth: verify,
-          layer: HeartbeatEngine.layerWith({ leaseTtl: "300 millis" }).pipe(Layer.provideMerge(MemoryStore.layer))
-        })
-      )
-      const call = callOf(handler)
-      const pending = yield* Effect.forkChild(beat(call))
-      yield* gate.reached
-      const { runId } = (yield* call(`${base}/runs`, triage)).json.items[0]
-      const { json, status } = yield* call(`${base}/runs/${runId}/cancel`, { method: "POST", ...triage })
-      assert.strictEqual(status, 202)
-      assert.deepInclude(json, { runId, status: "running", cancelRequested: true })
-      const cut = yield* Fiber.join(pending)
-      assert.deepStrictEqual([cut.status, cut.json.type], [409, problem("run-cancelled")])
-      assert.strictEqual(yield* statusOf(call, runId), "cancelled")
-    }))
+  for (const [where, here] of [["this", true], ["another", false]] as const) {
+    it.live(`of a run in flight in ${where} process stops it`, () =>
+      Effect.gen(function*() {
+        const verify = yield* auth
+        const gate = yield* makeGate
+        const { checkpoints, runs } = yield* MemoryStore.make()
+        const stores = Layer.merge(Layer.succeed(CheckpointStore, checkpoints), Layer.succeed(RunStore, runs))
+        const make = (leaseTtl: Duration.Input) =>
+          HeartbeatHandler.make({
+            heartbeats: () => Heartbeat.make("gated", [Step.make("gate", gate.pass)]),
+            auth: verify,
+            layer: HeartbeatEngine.layerWith({ leaseTtl }).pipe(Layer.provideMerge(stores))
+          })
+        // In this process nobody waits for a renewal: there is none for an hour.
+        const handler = yield* acquire(() => make(here ? "3 hours" : "3 seconds"))
+        const other = here ? handler : yield* acquire(() => make("3 seconds"))
+        const pending = yield* Effect.forkChild(beat(callOf(handler)))
+        yield* gate.reached
+        const call = callOf(other)
+        const { runId } = (yield* call(`${base}/runs`, triage)).json.items[0]
+        const { json, status } = yield* call(`${base}/runs/${runId}/cancel`, { method: "POST", ...triage })
+        assert.include([200, 202], status)
+        if (status === 202) assert.deepInclude(json, { runId, status: "running", cancelRequested: true })
+        const cut = yield* Fiber.join(pending)
+        assert.deepStrictEqual([cut.status, cut.json.type], [409, problem("run-cancelled")])
+        assert.strictEqual(yield* statusOf(call, runId), "cancelled")
+      }))
+  }
 
   it.live("reaches the runs of agents", () =>
     Effect.gen(function*() {

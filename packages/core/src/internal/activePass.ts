@@ -31,6 +31,8 @@ export class ActivePass {
   private readonly readers = new Set<EventQueue>()
   private readonly waiters = new Set<(exit: PassExit) => void>()
   interrupt: Effect.Effect<void> = Effect.void
+  /** Stops the pass, which is then recorded as cancelled. */
+  cancel: () => void = () => {}
   readonly runId: RunId
   readonly origin: AnyReport["origin"]
 

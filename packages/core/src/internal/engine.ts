@@ -312,7 +312,14 @@ export const makeEngine = Effect.fnUntraced(function*(
   )
 
   yield* Effect.addFinalizer(() => drain(Duration.zero))
-  return { owner, start, run, adopt, settled, drain }
+  const cancel = (runId: RunId.RunId): Effect.Effect<boolean> =>
+    Effect.sync(() => {
+      const pass = active.get(runId)
+      pass?.cancel()
+      return pass !== undefined
+    })
+
+  return { owner, start, run, adopt, cancel, settled, drain }
 })
 
 const cancelledPass = (runId: RunId.RunId): ActivePass => {

@@ -49,6 +49,7 @@ export const runPass = (state: EngineState, granted: Granted): Effect.Effect<Act
     })
     const running = fiber = Effect.runForkWith(context)(effect)
     if (reason !== undefined) running.interruptUnsafe() // stopped before the fiber was known
+    active.cancel = stop("cancelled")
     active.interrupt = Effect.suspend(() => {
       running.interruptUnsafe()
       return Effect.asVoid(Fiber.await(running))

@@ -49,7 +49,7 @@ export class Passes {
       Effect.ensuring(Effect.sync(() => {
         if (this.running.get(runId) === pass) this.running.delete(runId)
       })),
-      Effect.forkIn(this.scope),
+      Effect.forkIn(this.scope, { startImmediately: true }), // most have ended by now
       Effect.asVoid
     )
   }

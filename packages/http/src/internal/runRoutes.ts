@@ -31,7 +31,7 @@ interface ListQuery {
 }
 
 export const makeRunActions = Effect.fnUntraced(function*(basePath: string, { find }: Shared) {
-  const { owner } = yield* HeartbeatEngine
+  const { cancel: cancelHere, owner } = yield* HeartbeatEngine
   const { checkpoints, recovery, supervisor } = offered(yield* Effect.context<never>())
   const store = need(checkpoints, "CheckpointStore")
 
@@ -98,6 +98,8 @@ export const makeRunActions = Effect.fnUntraced(function*(basePath: string, { fi
     const stopped: Effect.Effect<AgentRun | undefined, Effect.Error<ReturnType<AgentSupervisor["Service"]["cancel"]>>> =
       supervisor === undefined ? Effect.as(requestCancel(runId), undefined) : supervisor.cancel(runId)
     const closed = yield* stopped.pipe(logStoreError, Effect.mapError(actionProblemOf))
+    // Its owner learns of it with its next renewal; here it need not wait for that.
+    if (closed === undefined) yield* cancelHere(runId)
     return closed ?? (yield* find(agentName, runId))
   })
 
