@@ -3,10 +3,7 @@
  *
  * @since 0.1.0
  */
-import { disconnected } from "./internal/nodeBody.ts"
-import { headersOf, internalError, toRequest } from "./internal/nodeRequest.ts"
-import { flushed, isGone, writeResponse } from "./internal/nodeResponse.ts"
-import { announceWrite } from "./internal/writes.ts"
+import { serveNode } from "./internal/nodeServe.ts"
 
 /**
  * What the adapter uses of an incoming message of `node:http`, `node:https` or
@@ -117,37 +114,4 @@ export type NodeHandler = (
 export const toNodeHandler = (handler: {
   readonly fetch: (request: Request) => Response | Promise<Response>
 }): NodeHandler =>
-async (request, response, next) => {
-  const controller = new AbortController()
-  const { signal } = controller
-  // "close" before the answer was ended: the client went away.
-  const onClose = (): void => {
-    if (!response.writableEnded) controller.abort(disconnected())
-  }
-  response.once("close", onClose)
-  // A middleware in front may have taken its time: then "close" was before.
-  if (isGone(response) || (request.destroyed === true && !request.readableEnded)) onClose()
-  try {
-    const incoming = requestOf(request, signal)
-    if (incoming instanceof Request) announceWrite(incoming, flushed(response))
-    const answer = incoming instanceof Request ? await handler.fetch(incoming) : incoming
-    await writeResponse(request, response, answer, signal)
-  } catch (error) {
-    if (response.headersSent) response.destroy()
-    else if (next !== undefined) next(error)
-    else await writeResponse(request, response, internalError(request, error), signal).catch(() => response.destroy())
-  } finally {
-    if (response.writableEnded || isGone(response)) response.off("close", onClose)
-  }
-}
-
-// internal
-
-const requestOf = (request: NodeRequest, signal: AbortSignal): Request | Response => {
-  try {
-    return toRequest(request, headersOf(request), signal)
-  } catch (error) {
-    // Frameworks would answer a page, and with the error itself.
-    return internalError(request, error)
-  }
-}
+(request, response, next) => serveNode(handler, request, response, { body: request.body, next })

@@ -7,6 +7,7 @@ import { type AddressInfo, connect, type Server } from "node:net"
 import { acquire, auth, gated, heartbeats, host, makeGate, secrets, seen, until } from "./harness.ts"
 
 const path = "/api/agents/triage/heartbeat"
+const json = "Content-Type: application/json\r\n"
 const authorization = `Bearer ${secrets.triage}`
 
 const serveWith = <S extends Server>(server: S) =>
@@ -45,8 +46,6 @@ const send = (port: number, target: string, { body = "", headers = "", hostName 
     `${method} ${target} HTTP/1.1\r\nHost: ${hostName}\r\nAuthorization: ${authorization}\r\n${headers}`
       + `Connection: close\r\n\r\n${body}`
   )
-
-const json = "Content-Type: application/json\r\n"
 
 describe("NodeAdapter and clients that go away", () => {
   it.live("ends every request of HTTP/2 whose stream was reset", () =>
@@ -111,6 +110,40 @@ describe("NodeAdapter and clients that go away", () => {
         )
         yield* until(() => gone && ended)
         assert.lengthOf(seen, 0)
+      }))
+  }
+
+  for (
+    const [title, head] of [
+      ["headers", `POST ${path} HTTP/1.1\r\nhost: x\r\n`],
+      [
+        "a body",
+        `POST ${path} HTTP/1.1\r\nhost: x\r\nauthorization: ${authorization}\r\n${json}content-length: 9\r\n\r\n`
+      ]
+    ] as const
+  ) {
+    it.live(`begins no pass for a client that trickles ${title} until the server cuts it`, () =>
+      Effect.gen(function*() {
+        const { handler, node } = yield* serving
+        seen.length = 0
+        let started = 0
+        let ended = 0
+        const limits = { requestTimeout: 300, headersTimeout: 300, connectionsCheckingInterval: 50 }
+        const port = yield* serveWith(createServer(limits, (incoming, response) => {
+          started++
+          void node(incoming, response).then(() => ended++)
+        }))
+        let closed = false
+        const socket = connect(port, "127.0.0.1")
+        socket.on("error", () => {}).on("close", () => {
+          closed = true
+        }).resume().write(head)
+        const trickle = setInterval(() => socket.write(" "), 20)
+        yield* until(() => closed)
+        clearInterval(trickle)
+        yield* until(() => ended === started)
+        assert.lengthOf(seen, 0)
+        yield* Effect.promise(() => handler.dispose())
       }))
   }
 

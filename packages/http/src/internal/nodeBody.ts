@@ -2,14 +2,17 @@
 import type { NodeRequest } from "../NodeAdapter.ts"
 
 /** Without an announcement there is no body (RFC 9112, 6.3), whatever a parser left in `body`. */
-export const isAnnounced = (request: NodeRequest, headers: Headers): boolean =>
+export const isAnnounced = (request: NodeRequest, parsed: unknown, headers: Headers): boolean =>
   Number(headers.get("content-length") ?? 0) > 0 || headers.has("transfer-encoding")
   || (request.httpVersionMajor >= 2 && !headers.has("content-length")
-    && (!request.readableEnded || request.body !== undefined))
+    && (!request.readableEnded || parsed !== undefined))
 
 /** What a parser consumed; nothing when it did not hand it over. */
-export const rebuild = (request: NodeRequest, headers: Headers): string | Uint8Array<ArrayBuffer> | undefined => {
-  const { body, rawBody } = request
+export const rebuild = (
+  rawBody: unknown,
+  body: unknown,
+  headers: Headers
+): string | Uint8Array<ArrayBuffer> | undefined => {
   for (const bytes of [rawBody, body]) {
     if (bytes instanceof Uint8Array) return new Uint8Array(bytes)
   }

@@ -8,7 +8,12 @@ import { isAnnounced, rebuild, streamOf } from "./nodeBody.ts"
 import { urlOf } from "./nodeUrl.ts"
 import { refuse } from "./refuse.ts"
 
-export const toRequest = (request: NodeRequest, headers: Headers, signal: AbortSignal): Request | Response => {
+export const toRequest = (
+  request: NodeRequest,
+  parsed: unknown,
+  headers: Headers,
+  signal: AbortSignal
+): Request | Response => {
   const method = request.method ?? "GET"
   if (/^(?:CONNECT|TRACE|TRACK)$/u.test(method)) { // the constructor of `Request` throws at these
     const allow = ["GET", "HEAD", "POST"]
@@ -20,13 +25,13 @@ export const toRequest = (request: NodeRequest, headers: Headers, signal: AbortS
   const address = urlOf(request.originalUrl ?? request.url ?? "/", scheme, headers.get("host"))
   if ("refusal" in address) return malformed(method, headers, address.refusal)
   const { url } = address
-  if (method === "GET" || method === "HEAD" || !isAnnounced(request, headers)) {
+  if (method === "GET" || method === "HEAD" || !isAnnounced(request, parsed, headers)) {
     return new Request(url, { method, headers, signal })
   }
   if (!request.readableDidRead && !request.readableEnded) {
     return new Request(url, { method, headers, signal, body: streamOf(request, signal), ...halfDuplex })
   }
-  const body = rebuild(request, headers)
+  const body = rebuild(request.rawBody, parsed, headers)
   if (body !== undefined) {
     for (const name of ["content-length", "transfer-encoding", "content-encoding"]) headers.delete(name)
     return new Request(url, { method, headers, signal, body })

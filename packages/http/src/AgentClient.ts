@@ -1,0 +1,178 @@
+/**
+ * Small client for agents: promises and plain objects, no types of Effect.
+ *
+ * @since 0.1.0
+ */
+import { makeAgentClient } from "./internal/agentCalls.ts"
+
+/**
+ * Options of a client.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** Address of the host, with the base path in front of `/api` where it has one. */
+  readonly baseUrl: string
+  readonly agentName: string
+  /** The agent's token, or a function that is asked for it before each request. */
+  readonly token: string | (() => string | Promise<string>)
+  /**
+   * How many failures in a row end a call.
+   *
+   * @default 5
+   */
+  readonly maxAttempts?: number | undefined
+  /**
+   * After how many seconds the host may answer that the pass goes on; the client then follows it.
+   *
+   * @default 20
+   */
+  readonly waitSeconds?: number | undefined
+  /** Used in place of the global `fetch`. */
+  readonly fetch?: ((url: string, init: RequestInit) => Promise<Response>) | undefined
+}
+
+/**
+ * The report of a heartbeat, as it comes over the wire: times are ISO-8601 in
+ * UTC.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Report {
+  readonly status: "ok" | "warning" | "error"
+  readonly agentName: string
+  readonly startedAt: string
+  readonly finishedAt: string
+  readonly summary: string
+  readonly warnings: ReadonlyArray<string>
+  readonly errors: ReadonlyArray<string>
+  readonly touchedIssueUrls: ReadonlyArray<string>
+  readonly runId: string
+}
+
+/**
+ * A run, settled or in flight. `openapi.json` describes all its fields.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Run {
+  readonly runId: string
+  readonly agentName: string
+  readonly status: "ok" | "warning" | "error" | "cancelled" | "running" | "interrupted" | "exhausted"
+  readonly startedAt: string
+  readonly [field: string]: unknown
+}
+
+/**
+ * One page of runs, newest first. `next` is absent on the last page.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RunPage {
+  readonly items: ReadonlyArray<Run>
+  readonly next?: string
+}
+
+/**
+ * Something that happened in a pass: `run-started`, `step-started`, `warning`,
+ * `step-ended` and others.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Progress {
+  readonly event: string
+  readonly data: unknown
+}
+
+/**
+ * Options of a heartbeat.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface HeartbeatOptions {
+  /** Any JSON value, for the steps. */
+  readonly payload?: unknown
+  /** Names this heartbeat, whoever repeats it; a new one for each call when absent. */
+  readonly idempotencyKey?: string | undefined
+  /** Is told of the progress while the pass runs. */
+  readonly onProgress?: ((progress: Progress) => void) | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * Which runs to read.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ListOptions {
+  readonly limit?: number | undefined
+  readonly cursor?: string | undefined
+  readonly status?: ReadonlyArray<Run["status"]> | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * Calls the host of one agent.
+ *
+ * **Details**
+ *
+ * `heartbeat` resolves with the report, also when its status is `error`. It
+ * repeats with the same idempotency key when the connection fails, and when the
+ * host says that repeating helps, so that the pass runs once. When the host answers
+ * that the pass goes on, it follows the pass to its end.
+ *
+ * A call rejects with an `AgentError.AgentProblem` when the host refused it, with an
+ * `AgentError.AgentUnreachable` when nobody answered, and with the reason of `signal`
+ * when that is aborted. A pass that was begun goes on then.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface AgentClient {
+  readonly heartbeat: (options?: HeartbeatOptions) => Promise<Report>
+  readonly runs: (options?: ListOptions) => Promise<RunPage>
+  readonly run: (runId: string, options?: { readonly signal?: AbortSignal | undefined }) => Promise<Run>
+}
+
+/**
+ * Creates a client for one agent.
+ *
+ * **Example** (Calling the heartbeat)
+ *
+ * ```ts
+ * import { Heartbeat, HeartbeatEngine, Step } from "@everbeat/core"
+ * import { AgentAuth, AgentClient, HeartbeatHandler } from "@everbeat/http"
+ * import { MemoryStore } from "@everbeat/store-memory"
+ * import { Effect, Layer } from "effect"
+ *
+ * const handler = HeartbeatHandler.make({
+ *   heartbeats: { triage: Heartbeat.make("greeting", [Step.make("greet", Effect.void)]) },
+ *   auth: AgentAuth.make(() => Effect.succeed({ agentName: "triage", tokenId: "triage-1" })),
+ *   layer: HeartbeatEngine.layer.pipe(Layer.provideMerge(MemoryStore.layer))
+ * })
+ *
+ * const client = AgentClient.make({
+ *   baseUrl: "https://dispatch.example",
+ *   agentName: "triage",
+ *   token: "s3cret",
+ *   fetch: (url, init) => handler.fetch(new Request(url, init)) // in place of a server
+ * })
+ * const report = await client.heartbeat({ payload: { since: "yesterday" } })
+ * const page = await client.runs({ limit: 1 })
+ * await handler.dispose()
+ *
+ * report.status // => "ok"
+ * page.items.map((run) => run.runId === report.runId) // => [true]
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (options: Options): AgentClient => makeAgentClient(options)
