@@ -21,7 +21,8 @@ import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 
 /** The git of the tests: nobody's configuration, so that a machine's own one decides nothing. */
-const plain: Record<string, string | undefined> = {
+const plain: NodeJS.ProcessEnv = {
+  NODE_ENV: "test",
   ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("GIT_"))),
   GIT_CONFIG_GLOBAL: "/dev/null",
   GIT_CONFIG_NOSYSTEM: "1",
