@@ -11,7 +11,7 @@ import {
   Step
 } from "@everbeat/core"
 import { MemoryStore } from "@everbeat/store-memory"
-import { Deferred, Effect, Layer, Schema } from "effect"
+import { Deferred, Effect, Layer, Logger, Schema } from "effect"
 import { adjust, newProcess, passing, type Process, processWith, stored, turn } from "./agentSupport.ts"
 import { unavailable } from "./support.ts"
 
@@ -154,9 +154,15 @@ describe("Recovery", () => {
       yield* turn
       yield* process.stop
       const good = yield* interrupted(3)
-      const recovered = yield* recovering({ agents: [willing], concurrency: 1 })
+      const said: Array<string> = []
+      const logger = Logger.layer([Logger.make(({ message }) => {
+        said.push(String(Array.isArray(message) ? message[0] : message))
+      })])
+      const recovered = yield* Effect.provide(recovering({ agents: [willing], concurrency: 1 }), logger)
       yield* allOk(good)
       yield* adjust("10 minutes")
+      assert.strictEqual(said.filter((line) => line === "An interrupted run could not be continued").length, 3)
+      assert.notInclude(said, "A run could not be opened") // that would be at every poll
       for (const { runId } of bad) {
         const run = yield* stored(runId)
         assert.deepStrictEqual([run.status, run.attempts.length], ["interrupted", 1])
