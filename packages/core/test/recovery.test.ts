@@ -8,7 +8,8 @@ import {
   Recovery,
   RunId,
   RunStore,
-  Step
+  Step,
+  StoreError
 } from "@everbeat/core"
 import { MemoryStore } from "@everbeat/store-memory"
 import { Deferred, Effect, Layer, Logger, Schema } from "effect"
@@ -20,6 +21,7 @@ const willing = Agent.make("coder", {
   message: Schema.String,
   run: (ctx) => ctx.checkpoint.save({ messages: ["done"], iteration: 1 })
 })
+const damaged = new StoreError.StoreError({ operation: "claimNext", reason: "corrupt", detail: "rows are missing" })
 const other = Agent.make("other", { message: Schema.String, run: () => Effect.never, timeout: "1 day" })
 
 /** Runs whose process is gone: so many, with their leases released. */
@@ -170,6 +172,36 @@ describe("Recovery", () => {
       const { unreadable } = yield* recovered.run(Effect.flatMap(Recovery.Recovery, (_) => _.report))
       assert.sameMembers(unreadable.map(({ runId }) => runId), bad.map(({ runId }) => runId))
       yield* recovered.stop
+    }).pipe(Effect.provide(MemoryStore.layer)))
+
+  it.effect("lets no run lose its attempts with one that is damaged", () =>
+    Effect.gen(function*() {
+      const saving = Agent.make("coder", {
+        message: Schema.String,
+        run: (ctx) => Effect.andThen(ctx.checkpoint.save({ messages: ["a"] }), Effect.never)
+      })
+      const runIds = yield* interrupted(4, saving)
+      const [bad] = runIds
+      const good = runIds.slice(1)
+      const process = yield* recovering({ agents: [willing] })
+      // As a store that finds the damage when it reads what it has claimed.
+      process.wire.after = (operation) =>
+        operation === "claimNext" && bad !== undefined
+          ? Effect.flatMap(Effect.orDie(stored(bad)), ({ attempts, status }) =>
+            status === "running" && attempts.length > claims
+              ? Effect.andThen(Effect.sync(() => claims++), Effect.fail(damaged))
+              : Effect.void)
+          : Effect.void
+      let claims = 1
+      yield* allOk(good)
+      yield* adjust("5 minutes")
+      assert.deepStrictEqual(
+        yield* statuses([bad].flatMap((runId) =>
+          runId ?? []
+        )),
+        ["exhausted"]
+      )
+      yield* process.stop
     }).pipe(Effect.provide(MemoryStore.layer)))
 
   it.effect("continues the passes of heartbeats", () =>

@@ -265,7 +265,18 @@ describe("a snapshot captures", () => {
       write(root, "big", "x".repeat(101))
       write(root, "README.md", "x".repeat(1001))
       write(root, "tracked.pem", "changed\n")
-      for (const secret of [".env", "prod.env", "kubeconfig", "deploy/.env.production", "keys/id_rsa", "server.key", "private/x", ".npmrc"]) {
+      for (
+        const secret of [
+          ".env",
+          "prod.env",
+          "kubeconfig",
+          "deploy/.env.production",
+          "keys/id_rsa",
+          "server.key",
+          "private/x",
+          ".npmrc"
+        ]
+      ) {
         write(root, secret, "secret")
       }
       git(root, "add", "-f", "server.key")
