@@ -181,13 +181,14 @@ describe("Recovery", () => {
         run: (ctx) => Effect.andThen(ctx.checkpoint.save({ messages: ["a"] }), Effect.never)
       })
       const runIds = yield* interrupted(4, saving)
+      const records = yield* RunStore.RunStore
       const [bad] = runIds
       const good = runIds.slice(1)
       const process = yield* recovering({ agents: [willing] })
       // As a store that finds the damage when it reads what it has claimed.
       process.wire.after = (operation) =>
         operation === "claimNext" && bad !== undefined
-          ? Effect.flatMap(Effect.orDie(stored(bad)), ({ attempts, status }) =>
+          ? Effect.flatMap(Effect.orDie(records.get(bad)), ({ attempts, status }) =>
             status === "running" && attempts.length > claims
               ? Effect.andThen(Effect.sync(() => claims++), Effect.fail(damaged))
               : Effect.void)
