@@ -180,7 +180,7 @@ export interface AgentContext<in out M> {
   readonly workspace: AgentWorkspace | undefined
   /** Records a warning: the run ends as `warning` at best. */
   readonly warn: (warning: unknown) => Effect.Effect<void>
-  /** Records the http(s) URL of something that the run touched. */
+  /** Records the http(s) URL of something that the run touched. Anything else, and what is longer than 2,048 characters, is ignored. */
   readonly touch: (url: string) => Effect.Effect<void>
   /**
    * Starts a run of another agent, or continues the one that an earlier attempt started under this key; of one that has

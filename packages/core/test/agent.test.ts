@@ -57,6 +57,24 @@ it.layer(layer)("an agent", (it) => {
       assert.deepStrictEqual(yield* runs.get(handle.runId), record)
     }))
 
+  it.effect("records of what it touched http(s) URLs alone, each once: readers make links of them", () =>
+    Effect.gen(function*() {
+      const urls = [
+        "javascript:alert(1)",
+        "HTTPS://example.com",
+        "https://example.com/",
+        "http://x/\u0000",
+        "/issues/7",
+        ""
+      ]
+      const coder = Agent.make("coder", {
+        message: Schema.String,
+        run: (ctx) => Effect.forEach([...urls, `https://example.com/${"x".repeat(2048)}`], ctx.touch, { discard: true })
+      })
+      const { record } = yield* Agent.start(coder)
+      assert.deepStrictEqual((yield* record).touchedIssueUrls, ["https://example.com/", "http://x/"])
+    }))
+
   it.effect("that fails, dies, or is refused its result ends as an error, with what it failed with", () =>
     Effect.gen(function*() {
       const cases = {

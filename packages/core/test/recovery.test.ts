@@ -9,10 +9,11 @@ import {
   RunId,
   RunStore,
   Step,
+  StoreError,
   Workspace
 } from "@everbeat/core"
 import { MemoryStore } from "@everbeat/store-memory"
-import { Deferred, Effect, Layer, Schema } from "effect"
+import { Deferred, Effect, Layer, Logger, Schema } from "effect"
 import { adjust, newProcess, passing, type Process, processWith, stored, turn } from "./agentSupport.ts"
 import { unavailable } from "./support.ts"
 
@@ -21,6 +22,7 @@ const willing = Agent.make("coder", {
   message: Schema.String,
   run: (ctx) => ctx.checkpoint.save({ messages: ["done"], iteration: 1 })
 })
+const damaged = new StoreError.StoreError({ operation: "claimNext", reason: "corrupt", detail: "rows are missing" })
 const other = Agent.make("other", { message: Schema.String, run: () => Effect.never, timeout: "1 day" })
 
 /** Runs whose process is gone: so many, with their leases released. */
@@ -155,9 +157,15 @@ describe("Recovery", () => {
       yield* turn
       yield* process.stop
       const good = yield* interrupted(3)
-      const recovered = yield* recovering({ agents: [willing], concurrency: 1 })
+      const said: Array<string> = []
+      const logger = Logger.layer([Logger.make(({ message }) => {
+        said.push(String(Array.isArray(message) ? message[0] : message))
+      })])
+      const recovered = yield* Effect.provide(recovering({ agents: [willing], concurrency: 1 }), logger)
       yield* allOk(good)
       yield* adjust("10 minutes")
+      assert.strictEqual(said.filter((line) => line === "An interrupted run could not be continued").length, 3)
+      assert.notInclude(said, "A run could not be opened") // that would be at every poll
       for (const { runId } of bad) {
         const run = yield* stored(runId)
         assert.deepStrictEqual([run.status, run.attempts.length], ["interrupted", 1])
@@ -184,6 +192,37 @@ describe("Recovery", () => {
       assert.deepStrictEqual((yield* workspace.list()).map(({ runId }) => runId), [waiting])
       yield* process.stop
     }).pipe(Effect.provide(Layer.merge(MemoryStore.layer, Workspace.layerMemory()))))
+
+  it.effect("lets no run lose its attempts with one that is damaged", () =>
+    Effect.gen(function*() {
+      const saving = Agent.make("coder", {
+        message: Schema.String,
+        run: (ctx) => Effect.andThen(ctx.checkpoint.save({ messages: ["a"] }), Effect.never)
+      })
+      const runIds = yield* interrupted(4, saving)
+      const records = yield* RunStore.RunStore
+      const [bad] = runIds
+      const good = runIds.slice(1)
+      const process = yield* recovering({ agents: [willing] })
+      // As a store that finds the damage when it reads what it has claimed.
+      process.wire.after = (operation) =>
+        operation === "claimNext" && bad !== undefined
+          ? Effect.flatMap(Effect.orDie(records.get(bad)), ({ attempts, status }) =>
+            status === "running" && attempts.length > claims
+              ? Effect.andThen(Effect.sync(() => claims++), Effect.fail(damaged))
+              : Effect.void)
+          : Effect.void
+      let claims = 1
+      yield* allOk(good)
+      yield* adjust("5 minutes")
+      assert.deepStrictEqual(
+        yield* statuses([bad].flatMap((runId) =>
+          runId ?? []
+        )),
+        ["exhausted"]
+      )
+      yield* process.stop
+    }).pipe(Effect.provide(MemoryStore.layer)))
 
   it.effect("continues the passes of heartbeats", () =>
     Effect.gen(function*() {

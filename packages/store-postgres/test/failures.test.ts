@@ -118,6 +118,20 @@ describe("PostgresStore, when something fails", () => {
       yield* sql(pool, `drop owned by ${role}; drop role ${role}`)
     }).pipe(Effect.scoped))
 
+  it.live("hands out the runs that are claimed together with a damaged one", () =>
+    Effect.gen(function*() {
+      const { checkpoints, pool, schema } = yield* freshStore()
+      const leases = yield* Effect.forEach([0, 1, 2], () => begun(checkpoints))
+      for (const lease of leases) {
+        yield* checkpoints.save(lease, append(0, ["a"]))
+        yield* checkpoints.release(lease)
+      }
+      const [damaged, ...others] = leases.map(({ runId }) => runId)
+      yield* Effect.promise(() => pool.query(`delete from "${schema}".run_row where run_id = $1`, [damaged]))
+      const claimed = yield* checkpoints.claimNext("heir", ttl, 10)
+      assert.sameMembers(claimed.map(({ lease }) => lease.runId), others)
+    }).pipe(Effect.scoped))
+
   it.live("calls what it cannot read back corrupt, and leaves it alone", () =>
     Effect.gen(function*() {
       const { checkpoints, pool, runs, schema } = yield* freshStore()

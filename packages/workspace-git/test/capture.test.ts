@@ -265,7 +265,18 @@ describe("a snapshot captures", () => {
       write(root, "big", "x".repeat(101))
       write(root, "README.md", "x".repeat(1001))
       write(root, "tracked.pem", "changed\n")
-      for (const secret of [".env", "deploy/.env.production", "keys/id_rsa", "server.key", "private/x", ".npmrc"]) {
+      for (
+        const secret of [
+          ".env",
+          "prod.env",
+          "kubeconfig",
+          "deploy/.env.production",
+          "keys/id_rsa",
+          "server.key",
+          "private/x",
+          ".npmrc"
+        ]
+      ) {
         write(root, secret, "secret")
       }
       git(root, "add", "-f", "server.key")
@@ -280,13 +291,15 @@ describe("a snapshot captures", () => {
         big: "too-large",
         "deploy/.env.production": "secret",
         "keys/id_rsa": "secret",
+        kubeconfig: "secret",
         "many/": "too-many",
         "private/x": "secret",
+        "prod.env": "secret",
         "server.key": "secret",
         "some/3": "too-many",
         "some/4": "too-many"
       })
-      assert.strictEqual(first.skippedCount, 16)
+      assert.strictEqual(first.skippedCount, 18)
       assert.deepStrictEqual(sorted(first), [
         "A .env.example",
         "A grows",

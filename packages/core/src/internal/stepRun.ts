@@ -4,12 +4,11 @@ import type { Json } from "effect/Schema"
 import type { AgentName } from "../AgentName.ts"
 import type { RunId } from "../RunId.ts"
 import { fromValue, type Live } from "./diagnose.ts"
+import { touchedUrl } from "./touchedUrl.ts"
 import type { Watch } from "./watch.ts"
 
 /** Diagnostics, and touched URLs, that one pass reports at most. */
 export const maxPerPass = 1000
-
-const maxUrlLength = 2048
 
 /** What all steps of a pass share. */
 export interface PassInfo {
@@ -73,12 +72,12 @@ export class StepRun {
 
   touch(url: string | URL): void {
     if (this.sealed) return
-    const parsed = URL.parse(url)
-    if (parsed === null || (parsed.protocol !== "http:" && parsed.protocol !== "https:")) return
+    const href = touchedUrl(url)
+    if (href === undefined) return
     const touched = this.touched ??= new Set()
-    if (parsed.href.length > maxUrlLength || touched.has(parsed.href)) return
+    if (touched.has(href)) return
     if (touched.size >= maxPerPass) this.droppedUrls++
-    else touched.add(parsed.href)
+    else touched.add(href)
   }
 
   /** What there is before a step's first try. */

@@ -4,6 +4,7 @@ import type { RunId } from "@everbeat/core/RunId"
 import { LeaseHeld, RunNotFound, type StoreError } from "@everbeat/core/StoreError"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import { type Client, type Row, untilWon } from "./client.ts"
 import * as Decode from "./decode.ts"
 import { escape } from "./escape.ts"
@@ -79,8 +80,11 @@ export const make = (
       const rows = yield* client.run("claimNext", text, values)
       const groups = yield* Decode.decoding("claimNext", () => Decode.grouped(rows))
       const runs = [...groups].toSorted(([a], [b]) => Number(a) - Number(b))
-      const claimed = yield* Effect.forEach(runs, ([, rows]) => complete("claimNext", rows, owner))
-      return claimed.flatMap((resumed) => resumed ?? [])
+      const claimed = yield* Effect.forEach(runs, ([, rows]) => Effect.result(complete("claimNext", rows, owner)))
+      const readable = claimed.flatMap((result) => Result.isSuccess(result) ? result.success ?? [] : [])
+      // A damaged run takes none of those that are the caller's now along; claimed alone, it fails the answer.
+      const failure = claimed.find(Result.isFailure)
+      return failure !== undefined && readable.length === 0 ? yield* Effect.fail(failure.failure) : readable
     })
 
   return { claim, claimNext }

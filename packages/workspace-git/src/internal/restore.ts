@@ -140,8 +140,9 @@ const switchTo = Effect.fnUntraced(function*(deps: Deps, top: string, base: stri
     if (switched.code === 0) return branch
   }
   const name = yield* freeBranch(deps, top, branch)
-  yield* git(["switch", "-q", "-c", name], { cwd: top })
-  return name
+  // A name that git cannot work with (a branch called HEAD) is no reason to leave the files behind.
+  const { code } = yield* git(["switch", "-q", "-c", name], { cwd: top, ok: [0, 128] })
+  return code === 0 ? name : null
 })
 
 /** Before the first commit there is nothing to build on: an empty index, and a branch that is not there yet. */
@@ -241,7 +242,7 @@ export const make = (deps: Deps): Workspace["Service"]["restore"] => {
     const wanted = input.newest === true ? preRestore ?? snapshot : snapshot
     const put: RestoreInput = { ...input, snapshot: wanted }
     // An attempt that ended before its first snapshot has left a worktree that is as good as a fresh one.
-    const [before = ""] = defaultTargets(deps, repository, snapshot)
+    const [before = ""] = yield* defaultTargets(deps, repository, snapshot)
     const earlier = input.target === undefined ? yield* worktreeAt(deps, repository, before) : undefined
     if (earlier !== undefined) {
       const staged = yield* stageAt(deps, earlier, wanted)

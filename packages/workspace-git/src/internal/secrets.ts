@@ -2,7 +2,9 @@ import { toText } from "./bytes.ts"
 
 const secret = [
   /^\.env(?:\..+)?$/i,
+  /\.env$/i,
   /^\.envrc$/i,
+  /^kubeconfig$/i,
   /\.(?:pem|key|p12|pfx|jks|keystore|kdbx|ppk|tfstate|tfvars)$/i,
   /^id_(?:rsa|dsa|ecdsa|ed25519)(?:_sk)?$/i,
   /^\.(?:netrc|npmrc|pypirc|pgpass|htpasswd|git-credentials|vault-token)$/i,

@@ -19,34 +19,55 @@ const nearest = Effect.fnUntraced(function*({ fs, path }: Deps, folder: string) 
   return at
 })
 
-/** A worktree inside another one would be a nested repository, and inside a git folder it would corrupt that. */
-const refuseInside = Effect.fnUntraced(function*(deps: Deps, folder: string) {
+/**
+ * A worktree inside another one would be a nested repository, and inside a git folder it would corrupt that. The
+ * repository may be nested itself: then what is beside it is too, and the one around it is told to ignore it.
+ */
+const refuseInside = Effect.fnUntraced(function*(deps: Deps, folder: string, beside: boolean) {
   const parent = yield* nearest(deps, folder)
-  const inside = yield* deps.git(["rev-parse", "--absolute-git-dir"], { cwd: parent }).pipe(
-    Effect.map(({ out }) => out.trim()),
+  const inside = yield* deps.git(["rev-parse", "--is-inside-git-dir", "--absolute-git-dir"], { cwd: parent }).pipe(
+    Effect.map(({ out }) => out.trim().split("\n")),
     Effect.catchTag("NotARepository", () => Effect.undefined)
   )
-  if (inside !== undefined) {
-    return yield* new TargetNotEmpty({ path: folder, detail: `it lies inside the repository ${inside}` })
+  if (inside === undefined) return
+  const [inGitDir, gitDir = ""] = inside
+  if (!beside || inGitDir === "true") {
+    return yield* new TargetNotEmpty({ path: folder, detail: `it lies inside the repository ${gitDir}` })
   }
+  const { fs, path } = deps
+  const all = path.dirname(folder)
+  yield* fs.makeDirectory(all, { recursive: true }).pipe(
+    Effect.andThen(fs.writeFileString(path.join(all, ".gitignore"), "*\n", { flag: "wx" })),
+    Effect.ignore // it is there already, or adding the worktree says what is wrong
+  )
+})
+
+/** The main worktree, also where the repository was opened through a linked one. */
+const mainOf = Effect.fnUntraced(function*({ git, path }: Deps, { common, top }: Repository) {
+  if (path.basename(common) === ".git") return path.dirname(common)
+  // A submodule: its git folder is inside that of the repository around it.
+  const config = ["config", "--file", path.join(common, "config"), "--get", "core.worktree"] as const
+  const { code, out } = yield* git(config, { cwd: top, ok: [0, 1] })
+  return code === 0 ? path.resolve(common, out.replace(/\n$/, "")) : common
 })
 
 /** The folder of all restored worktrees of a repository, outside of it. */
-const folderOf = ({ options, path }: Deps, { common }: Repository): string => {
-  // The main worktree, also where the repository was opened through a linked one.
-  const main = path.basename(common) === ".git" ? path.dirname(common) : common
-  return options.worktrees ?? path.join(path.dirname(main), `${path.basename(main)}.everbeat`)
-}
+const folderOf = Effect.fnUntraced(function*(deps: Deps, repository: Repository) {
+  const { options, path } = deps
+  if (options.worktrees !== undefined) return options.worktrees
+  const main = yield* mainOf(deps, repository)
+  return path.join(path.dirname(main), `${path.basename(main)}.everbeat`)
+})
 
 /** Where the worktree of a snapshot goes when the caller names no folder: the first of these that is free. */
-export const defaultTargets = (
+export const defaultTargets = Effect.fnUntraced(function*(
   deps: Deps,
   repository: Repository,
   snapshot: WorkspaceSnapshot
-): ReadonlyArray<string> => {
-  const name = deps.path.join(folderOf(deps, repository), `${keyOf(snapshot.runId)}-${snapshot.seq}`)
+): Effect.fn.Return<ReadonlyArray<string>, WorkspaceError> {
+  const name = deps.path.join(yield* folderOf(deps, repository), `${keyOf(snapshot.runId)}-${snapshot.seq}`)
   return Array.from({ length: maxTargets }, (_, index) => index === 0 ? name : `${name}-${index + 1}`)
-}
+})
 
 /** A folder that nothing is in. */
 export const choose = Effect.fnUntraced(function*(
@@ -56,11 +77,12 @@ export const choose = Effect.fnUntraced(function*(
   wanted: string | undefined
 ): Effect.fn.Return<string, WorkspaceError> {
   const candidates = wanted === undefined
-    ? defaultTargets(deps, repository, snapshot)
+    ? yield* defaultTargets(deps, repository, snapshot)
     : [deps.path.resolve(wanted)]
+  const beside = wanted === undefined && deps.options.worktrees === undefined
   for (const folder of candidates) {
     if (!(yield* isFree(deps, folder))) continue
-    yield* refuseInside(deps, folder)
+    yield* refuseInside(deps, folder, beside)
     return folder
   }
   return yield* new TargetNotEmpty({ path: candidates[0] ?? "", detail: "it is not empty" })

@@ -6,6 +6,7 @@
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { CallRecord } from "../../Transcript.ts"
+import { touchedUrl } from "../touchedUrl.ts"
 
 const Warning = Schema.Struct({
   _tag: Schema.String,
@@ -72,8 +73,11 @@ export const note = (ledger: Ledger, text: string): Ledger => {
 export const warn = (ledger: Ledger, warning: Warning): Ledger =>
   ledger.warnings.length >= most ? ledger : { ...ledger, warnings: [...ledger.warnings, warning] }
 
-export const touch = (ledger: Ledger, url: string): Ledger =>
-  ledger.urls.length >= most || ledger.urls.includes(url) ? ledger : { ...ledger, urls: [...ledger.urls, url] }
+export const touch = (ledger: Ledger, url: string): Ledger => {
+  const href = touchedUrl(url)
+  if (href === undefined || ledger.urls.length >= most || ledger.urls.includes(href)) return ledger
+  return { ...ledger, urls: [...ledger.urls, href] }
+}
 
 /** So many calls that ended, and so many characters of their results, are kept of a run whose messages cannot tell. */
 const maxCalls = 500

@@ -75,7 +75,8 @@ const loop = Effect.fnUntraced(function*<M, A, E, R>(
     const traced = Telemetry.traceAttempt(meta, attempt, statusOf, runAttempt(runtime, task, grant, onOpen, onStopped))
     const exit = yield* Effect.result(traced)
     if (Result.isFailure(exit)) { // it stays for a version that can read it
-      yield* Effect.logWarning("A run could not be opened", exit.failure)
+      // Of the first attempt whoever asked for it is told, and a poll of the recovery asks again and again.
+      if (run.announced) yield* Effect.logWarning("A run could not be opened", exit.failure)
       Deferred.doneUnsafe(opened, Effect.fail(exit.failure))
       return { _tag: "Released", reason: exit.failure._tag }
     }
