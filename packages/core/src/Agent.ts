@@ -108,7 +108,10 @@ export interface WorkspacePolicy {
 export interface Options<in out M, in out A, in out E, out R> {
   /** Schema of one message, or a codec with a version, compression, encryption. */
   readonly message: Schema.Codec<M, unknown> | MessageCodec<M>
-  /** Schema of what the agent answers. Without one it answers nothing. */
+  /**
+   * Schema of what the agent answers, at most 1 MiB of JSON: other answers end the run as `ResultRefused`. Without one it
+   * answers nothing.
+   */
   readonly result?: Schema.Codec<A, unknown> | undefined
   /** The loop. Called once for each attempt. */
   readonly run: (context: AgentContext<M>) => Effect.Effect<NoInfer<A>, E, R>
@@ -154,12 +157,24 @@ export interface Options<in out M, in out A, in out E, out R> {
 }
 
 /**
+ * Any agent that needs no more than the services `R`, whatever its messages are.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Any<out R = unknown> {
+  readonly [TypeId]: { readonly _R: Types.Covariant<R> }
+  readonly name: string
+  readonly version: string
+}
+
+/**
  * A definition of an agent with messages `M` that answers `A`.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Agent<out Name extends string, in out M, out A, out E, out R> {
+export interface Agent<out Name extends string, in out M, out A, out E, out R> extends Any<R> {
   readonly [TypeId]: {
     readonly _M: Types.Invariant<M>
     readonly _A: Types.Covariant<A>
@@ -167,18 +182,7 @@ export interface Agent<out Name extends string, in out M, out A, out E, out R> {
     readonly _R: Types.Covariant<R>
   }
   readonly name: Name
-  readonly version: string
 }
-
-/**
- * Any agent that needs no more than the services `R`.
- *
- * @category utility types
- * @since 0.1.0
- */
-// `M` is invariant: nothing else names all of them.
-// oxlint-disable-next-line typescript/no-explicit-any
-export type Any<R = unknown> = Agent<string, any, unknown, unknown, R>
 
 /**
  * The services that an agent needs.
@@ -186,8 +190,7 @@ export type Any<R = unknown> = Agent<string, any, unknown, unknown, R>
  * @category utility types
  * @since 0.1.0
  */
-// oxlint-disable-next-line typescript/no-explicit-any
-export type Services<T> = T extends Agent<string, any, unknown, unknown, infer R> ? R : never
+export type Services<T> = T extends Any<infer R> ? R : never
 
 /**
  * Who asks for a run, and for what.

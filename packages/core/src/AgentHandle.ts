@@ -6,7 +6,7 @@
 import type * as Effect from "effect/Effect"
 import type { AgentEndError } from "./AgentError.ts"
 import type { AgentRun } from "./AgentRun.ts"
-import type { RecordedFailure } from "./Fault.ts"
+import type { RecordedFailure, ResultRefused } from "./Fault.ts"
 import type { RunId } from "./RunId.ts"
 
 /**
@@ -27,9 +27,10 @@ export interface AgentHandle<out A, out E> {
   readonly origin: "started" | "resumed" | "joined" | "replayed"
   /**
    * Waits for what the agent answers or fails with, over all its attempts in this process. A failure of a run that ended
-   * before is a `RecordedFailure`.
+   * before is a `RecordedFailure`. `ResultRefused`: the agent answered what its `result` schema does not take, or more than
+   * 1 MiB of JSON; mend the agent, the run is recorded as `error`.
    */
-  readonly result: Effect.Effect<A, E | AgentEndError | RecordedFailure>
+  readonly result: Effect.Effect<A, E | AgentEndError | RecordedFailure | ResultRefused>
   /** Waits for the record, for `ok`, `warning`, `error` and `cancelled` alike. */
   readonly record: Effect.Effect<AgentRun, Exclude<AgentEndError, { readonly _tag: "PassCancelled" }>>
   /** Lets the run go: its state is saved and its lease released, so that another process continues it. */

@@ -93,7 +93,9 @@ export class DeadlineExceeded
 }
 
 /**
- * Fault of a step whose result its own `result` schema refuses to encode.
+ * Fault of a step or an agent whose result its own `result` schema refuses to
+ * encode, or whose answer takes more than 1 MiB. Mend what it returns, or the
+ * schema.
  *
  * @category errors
  * @since 0.1.0
@@ -107,7 +109,7 @@ export class ResultRefused
     return `The result does not fit its schema: ${this.issue}`
   }
   get hint(): string {
-    return "Return what the step's result schema describes, or widen the schema."
+    return "Return what its result schema describes, or widen the schema."
   }
 }
 

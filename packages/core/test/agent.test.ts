@@ -92,6 +92,12 @@ it.layer(layer)("an agent", (it) => {
           message: Schema.String,
           result: Schema.String,
           run: () => Effect.succeed("x".repeat(1024 * 1024))
+        }),
+        // Counted in bytes, as stores do: half as many characters.
+        tooWide: Agent.make("t", {
+          message: Schema.String,
+          result: Schema.String,
+          run: () => Effect.succeed("\u00e9".repeat(512 * 1024))
         })
       }
       const found: Record<string, unknown> = {}
@@ -103,6 +109,9 @@ it.layer(layer)("an agent", (it) => {
         found[name] = record.errors.map(({ code }) => code)
         const exit = yield* Effect.exit(handle.result)
         assert(Exit.isFailure(exit))
+        if (found[name]?.toString() === "ResultRefused") {
+          assert.propertyVal(Cause.squash(exit.cause), "_tag", "ResultRefused")
+        }
         if (name === "typed") assert.deepStrictEqual(Cause.findErrorOption(exit.cause), Exit.findErrorOption(exit))
       }
       assert.deepStrictEqual(found, {
@@ -110,7 +119,8 @@ it.layer(layer)("an agent", (it) => {
         defect: ["Defect"],
         thrown: ["Defect"],
         refused: ["ResultRefused"],
-        tooLong: ["ResultRefused"]
+        tooLong: ["ResultRefused"],
+        tooWide: ["ResultRefused"]
       })
     }))
 

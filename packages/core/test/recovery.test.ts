@@ -17,6 +17,8 @@ import { Deferred, Effect, Layer, Logger, Schema } from "effect"
 import { adjust, newProcess, passing, type Process, processWith, stored, turn } from "./agentSupport.ts"
 import { unavailable } from "./support.ts"
 
+type Stringly = Agent.Agent<string, string, unknown, unknown, never>
+
 const stubborn = Agent.make("coder", { message: Schema.String, run: () => Effect.never, timeout: "1 day" })
 const willing = Agent.make("coder", {
   message: Schema.String,
@@ -26,7 +28,7 @@ const damaged = new StoreError.StoreError({ operation: "claimNext", reason: "cor
 const other = Agent.make("other", { message: Schema.String, run: () => Effect.never, timeout: "1 day" })
 
 /** Runs whose process is gone: so many, with their leases released. */
-const interrupted = Effect.fnUntraced(function*(count: number, agent: Agent.Any<never> = stubborn) {
+const interrupted = Effect.fnUntraced(function*(count: number, agent: Stringly = stubborn) {
   const process = yield* newProcess()
   const handles = yield* Effect.forEach(
     Array.from({ length: count }, (_, i) => i),
@@ -38,7 +40,7 @@ const interrupted = Effect.fnUntraced(function*(count: number, agent: Agent.Any<
 })
 
 const recovering = (
-  options: Recovery.Options<ReadonlyArray<Agent.Agent<string, string, unknown, unknown, never>>, readonly []>
+  options: Recovery.Options<ReadonlyArray<Stringly>, readonly []>
 ) => processWith(Recovery.layer(options))
 
 const use = (process: Process<Recovery.Recovery>) =>

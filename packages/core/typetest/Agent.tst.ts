@@ -77,6 +77,14 @@ describe("Agent.make", () => {
     expect(plain).type.toBeAssignableTo<Agent.Any>()
     expect(full).type.toBeAssignableTo<Agent.Any<Forge>>()
     expect(full).type.not.toBeAssignableTo<Agent.Any<never>>()
+    expect<Agent.Services<Agent.Any<Db>>>().type.toBe<Db>()
+    expect<Agent.Services<typeof plain | typeof full>>().type.toBe<Forge>()
+    expect<Agent.Services<"no agent">>().type.toBe<never>()
+    // The messages are not part of it, and nothing in it is `any`.
+    expect<Agent.Any["name"]>().type.toBe<string>()
+    expect<keyof Agent.Any[typeof Agent.TypeId]>().type.toBe<"_R">()
+    expect<Agent.Any>().type.not.toBeAssignableTo<typeof plain>()
+    expect(Agent.start).type.not.toBeCallableWith(plain as Agent.Any<never>)
   })
 })
 
@@ -87,7 +95,7 @@ describe("Agent.start", () => {
     expect<Effect.Error<typeof started>>().type.toBe<AgentError.AgentStartError>()
     type Handle = Effect.Success<typeof started>
     expect<Effect.Error<Handle["result"]>>().type.toBe<
-      RateLimited | TokenRevoked | AgentError.AgentEndError | Fault.RecordedFailure
+      RateLimited | TokenRevoked | AgentError.AgentEndError | Fault.RecordedFailure | Fault.ResultRefused
     >()
     expect<Effect.Success<typeof started>["runId"]>().type.toBe<AgentHandle.AgentHandle<unknown, unknown>["runId"]>()
   })

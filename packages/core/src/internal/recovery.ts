@@ -20,6 +20,7 @@ import type { Recovery, RecoveryReport } from "../Recovery.ts"
 import type { RunId } from "../RunId.ts"
 import type { RunStore } from "../RunStore.ts"
 import { Workspace } from "../Workspace.ts"
+import { erased } from "./agent/definition.ts"
 import { sweepWorkspaces } from "./workspaceSweep.ts"
 
 export interface Settings {
@@ -51,7 +52,7 @@ export const makeRecovery = Effect.fnUntraced(function*(
   settings: Settings
 ): Effect.fn.Return<Recovery["Service"], never, Scope.Scope> {
   const { concurrency, maxPollMillis, pollMillis, reportMillis } = settings
-  const agents = byName(settings.agents, "agents")
+  const agents = byName(settings.agents.map(erased), "agents")
   const heartbeats = byName(settings.heartbeats, "heartbeats")
   const engine = Option.getOrUndefined(yield* Effect.serviceOption(HeartbeatEngine))
   // The services that the definitions need are in here: the type of the layer asks for them.

@@ -4,7 +4,7 @@ import type { AgentEndError } from "../../AgentError.ts"
 import type { AgentRun } from "../../AgentRun.ts"
 import type { Granted } from "../../Checkpointer.ts"
 import type { Resumed } from "../../CheckpointStore.ts"
-import type { RecordedFailure } from "../../Fault.ts"
+import type { RecordedFailure, ResultRefused } from "../../Fault.ts"
 import type { RunId } from "../../RunId.ts"
 import type { Watch } from "../watch.ts"
 import type { Warning } from "./ledger.ts"
@@ -14,7 +14,7 @@ export type StopReason = "cancelled" | "interrupted" | "parent" | "shutdown"
 
 /** How a run ended in this process. `result` is what the agent answered or failed with. */
 export interface Ended<A, E> {
-  readonly result: Effect.Effect<A, E | AgentEndError | RecordedFailure>
+  readonly result: Effect.Effect<A, E | AgentEndError | RecordedFailure | ResultRefused>
   readonly record: Effect.Effect<AgentRun, Exclude<AgentEndError, { readonly _tag: "PassCancelled" }>>
 }
 

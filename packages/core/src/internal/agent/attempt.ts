@@ -15,6 +15,7 @@ import { EngineStopped, LeaseLost, PassCancelled } from "../../PassError.ts"
 import { Gone, StoreError } from "../../StoreError.ts"
 import type { SnapshotReason } from "../../WorkspaceSnapshot.ts"
 import { valuesOf } from "../diagnose.ts"
+import { takesMore } from "../takesMore.ts"
 import type { Stoppable, StopReason } from "./activeRun.ts"
 import { drive, type Driven } from "./drive.ts"
 import * as Ledger from "./ledger.ts"
@@ -25,7 +26,11 @@ import { warningOf } from "./warning.ts"
 
 /** How an attempt ended: for good, to be continued here, handed over, taken away, or without a record. */
 export type End<A, E> =
-  | { readonly _tag: "Settled"; readonly run: AgentRun; readonly result: Effect.Effect<A, E | PassCancelled> }
+  | {
+    readonly _tag: "Settled"
+    readonly run: AgentRun
+    readonly result: Effect.Effect<A, E | PassCancelled | ResultRefused>
+  }
   | { readonly _tag: "Again"; readonly reason: string }
   | { readonly _tag: "Released"; readonly reason: string }
   | { readonly _tag: "Lost" }
@@ -33,8 +38,8 @@ export type End<A, E> =
 
 const lost: End<never, never> = { _tag: "Lost" }
 
-/** Bytes of JSON that the result of a run may take in its record. */
-const maxResultLength = 1024 * 1024
+/** Bytes of JSON, in UTF-8, that the result of a run may take in its record. */
+const maxResultBytes = 1024 * 1024
 
 export const runAttempt = <M, A, E, R>(
   runtime: Runtime,
@@ -163,8 +168,8 @@ class Attempt<M, A, E, R> {
     const encoded = Effect.flatMap(
       Effect.mapError(Schema.encodeEffect(result)(value), (error) => error.message),
       (json) =>
-        JSON.stringify(json).length > maxResultLength
-          ? Effect.fail(`it takes more than ${maxResultLength} characters of JSON`)
+        takesMore(JSON.stringify(json), maxResultBytes)
+          ? Effect.fail(`it takes more than ${maxResultBytes} bytes of JSON`)
           : Effect.succeed(json)
     )
     return Effect.matchEffect(encoded, {
@@ -214,8 +219,7 @@ class Attempt<M, A, E, R> {
         this.keepFiles("interrupt"),
         this.settle(
           Effect.suspend(() => this.opened.checkpointer.fail(cause, { ...this.ending, summary: undefined })),
-          // A result that its schema refuses is a bug of the agent, not a failure that it declares.
-          Effect.failCause(Cause.map(cause, (error) => error)) as Effect.Effect<never, E>
+          Effect.failCause(cause)
         )
       )
     )
@@ -305,7 +309,7 @@ class Attempt<M, A, E, R> {
 
   private settle(
     write: Effect.Effect<AgentRun, WriteError>,
-    result: Effect.Effect<A, E | PassCancelled>
+    result: Effect.Effect<A, E | PassCancelled | ResultRefused>
   ): Effect.Effect<End<A, E>> {
     const schedule = Schedule.min([Schedule.exponential("200 millis"), Schedule.spaced("5 seconds")])
     const insistent = Effect.retry(write, {

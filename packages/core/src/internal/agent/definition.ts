@@ -1,9 +1,10 @@
 /** What the supervisor computes once per definition of an agent. */
 import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
-import type { Agent, Options } from "../../Agent.ts"
+import type { Agent, Any, Options } from "../../Agent.ts"
 import type { AgentContext } from "../../AgentContext.ts"
 import { isAgentName } from "../../AgentName.ts"
 import type * as Continuation from "../../Continuation.ts"
@@ -35,29 +36,28 @@ export interface Definition<in out M, out A, out E, out R> {
   readonly continuation: Continuation.Options<M> | undefined
 }
 
-class Compiled<M, A, E, R> {
-  readonly name: string
+class Compiled<out Name extends string, in out M, out A, out E, out R> implements Agent<Name, M, A, E, R> {
+  readonly [TypeId]: Agent<Name, M, A, E, R>[typeof TypeId] = variance
+  readonly name: Name
   readonly version: string
   readonly definition: Definition<M, A, E, R>
-  readonly [TypeId] = variance
 
-  constructor(definition: Definition<M, A, E, R>) {
-    this.name = definition.name
+  constructor(name: Name, definition: Definition<M, A, E, R>) {
+    this.name = name
     this.version = definition.version
     this.definition = definition
   }
 }
 
-const variance = {
-  _M: (_: never) => _,
-  _A: (_: never) => _,
-  _E: (_: never) => _,
-  _R: (_: never) => _
-}
+const variance = { _M: identity, _A: identity, _E: identity, _R: identity }
 
-/** The definition inside an agent: only `build` makes agents. */
+/** The definition inside an agent. Only `build` makes agents: each is `Compiled`. */
 export const definitionOf = <M, A, E, R>(agent: Agent<string, M, A, E, R>): Definition<M, A, E, R> =>
-  (agent as unknown as Compiled<M, A, E, R>).definition
+  (agent as Compiled<string, M, A, E, R>).definition
+
+/** Any agent, for callers that neither make nor read its messages: what runs it takes them from its own codec. */
+export const erased = <R>(agent: Any<R>): Agent<string, unknown, unknown, unknown, R> =>
+  agent as Compiled<string, unknown, unknown, unknown, R> // of whatever messages: `M` is invariant
 
 const isRetryable = (error: unknown): boolean =>
   Predicate.hasProperty(error, "isRetryable") && error.isRetryable === true
@@ -121,6 +121,5 @@ export const build = <Name extends string, M, A, E, R>(
     transcript: options.transcript,
     continuation: options.continuation
   }
-  // What only the types know: the name as a literal, and the variances.
-  return new Compiled(definition) as unknown as Agent<Name, M, A, E, R>
+  return new Compiled(name, definition)
 }

@@ -9,6 +9,7 @@ import { LeaseLost } from "../../PassError.ts"
 import type { CallRecord } from "../../Transcript.ts"
 import { offence } from "../checkpointer/plain.ts"
 import { valuesOf } from "../diagnose.ts"
+import { takesMore } from "../takesMore.ts"
 import type { Definition } from "./definition.ts"
 import * as Ledger from "./ledger.ts"
 import { warningOf } from "./warning.ts"
@@ -23,8 +24,8 @@ export interface Listener {
   readonly onPhaseEnd: Effect.Effect<void>
 }
 
-/** A recorded result must not be worth more than the turn it belongs to. */
-const maxResultLength = 256 * 1024
+/** Bytes of JSON, in UTF-8: a recorded result must not be worth more than the turn it belongs to. */
+const maxResultBytes = 256 * 1024
 
 export class Progress<M> {
   ledger: Ledger.Ledger
@@ -237,7 +238,7 @@ export class Progress<M> {
     const kept = Effect.map(encoded, (json): Pick<CallRecord, "result" | "detail"> => {
       const found = offence(json)
       if (found !== undefined) return { detail: `its result cannot be stored: ${found.detail}` }
-      return JSON.stringify(json).length > maxResultLength
+      return takesMore(JSON.stringify(json), maxResultBytes)
         ? { detail: "its result is too long to be kept" }
         : { result: json as Schema.Json } // `offence` found nothing that is not
     })
