@@ -4,9 +4,9 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
+import { AskedRunId } from "./internal/askedRunId.ts"
 import type { MessageUnreadable } from "./MessageCodec.ts"
 import type { EngineStopped, InvalidInput, LeaseLost, PassCancelled } from "./PassError.ts"
-import { RunId } from "./RunId.ts"
 import type { AgentBusy, KeyMismatch, LeaseHeld, OtherDefinition, RunNotFound, StoreError } from "./StoreError.ts"
 
 /**
@@ -19,7 +19,7 @@ import type { AgentBusy, KeyMismatch, LeaseHeld, OtherDefinition, RunNotFound, S
  */
 export class RunInterrupted
   extends Schema.TaggedError<RunInterrupted>("@everbeat/core/RunInterrupted")("RunInterrupted", {
-    runId: RunId,
+    runId: AskedRunId,
     /** `shutdown`, `interrupted`, `parent`, `store`, `workspace`, ... */
     reason: Schema.String
   })
@@ -40,7 +40,7 @@ export class RunInterrupted
  * @since 0.1.0
  */
 export class RunExhausted extends Schema.TaggedError<RunExhausted>("@everbeat/core/RunExhausted")("RunExhausted", {
-  runId: RunId,
+  runId: AskedRunId,
   attempts: Schema.Int,
   /** Why the last attempt ended. */
   reason: Schema.String
@@ -62,7 +62,7 @@ export class RunExhausted extends Schema.TaggedError<RunExhausted>("@everbeat/co
  */
 export class RunAlreadySettled
   extends Schema.TaggedError<RunAlreadySettled>("@everbeat/core/RunAlreadySettled")("RunAlreadySettled", {
-    runId: RunId,
+    runId: AskedRunId,
     status: Schema.Literals(["ok", "warning", "error", "cancelled"])
   })
 {
@@ -83,7 +83,7 @@ export class RunAlreadySettled
  */
 export class UnknownDefinition
   extends Schema.TaggedError<UnknownDefinition>("@everbeat/core/UnknownDefinition")("UnknownDefinition", {
-    runId: RunId,
+    runId: AskedRunId,
     name: Schema.String
   })
 {

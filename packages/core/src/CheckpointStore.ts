@@ -15,6 +15,11 @@
  * - A `StoreError` that is retryable leaves the outcome of a write unknown.
  * - Texts are any strings, and are read back exactly: NUL and lone surrogates
  *   included. Only an idempotency key of more than 1,000 bytes may be refused.
+ * - A run that is damaged in the store fails alone, with a `StoreError`
+ *   (`corrupt`) whose detail names it. Reads of heads show of it what can be read.
+ *   A claim of it is made all the same, and is an attempt: the answer fails, but
+ *   the head tells the lease (`Lease.newest`), with which it can be ended.
+ * - Any text may be asked for as a run id: of one that is none, no run is known.
  * - An attempt made progress when it saved new rows, or other notes or another
  *   workspace than before. `maxAttempts` attempts exhaust a run, and so do two in
  *   a row without progress. Attempts are counted when the run is claimed.
@@ -281,7 +286,10 @@ export class CheckpointStore extends Context.Service<CheckpointStore, {
     ttl: Duration.Duration
   ) => Effect.Effect<Resumed, RunNotFound | LeaseHeld | StoreError>
 
-  /** Claims up to `limit` runs whose lease has expired, longest first. Never an exhausted one, never one twice. */
+  /**
+   * Claims up to `limit` runs whose lease has expired, longest first. Never an exhausted one, never one twice. Damaged
+   * ones are claimed too, and left out with a warning in the log; the answer fails when there are no others.
+   */
   readonly claimNext: (
     owner: string,
     ttl: Duration.Duration,
@@ -295,7 +303,10 @@ export class CheckpointStore extends Context.Service<CheckpointStore, {
   /** Reads the checkpoint of a run in flight without claiming it. */
   readonly load: (runId: RunId) => Effect.Effect<RunCheckpoint, RunNotFound | StoreError>
 
-  /** Lists runs in flight by their heads, without messages; those whose lease ended first come first. */
+  /**
+   * Lists runs in flight by their heads, without messages; those whose lease ended first come first. A head of which
+   * nothing can be read is left out with a warning in the log.
+   */
   readonly listInterrupted: (
     filter?: InterruptedFilter,
     page?: PageRequest

@@ -8,6 +8,7 @@
  *
  * @since 0.1.0
  */
+import type { RunInFlight } from "./AgentRun.ts"
 import type { RunId } from "./RunId.ts"
 
 /**
@@ -33,3 +34,20 @@ export interface Lease {
  * @since 0.1.0
  */
 export type AttemptEnd = "settled" | "released" | "expired"
+
+/**
+ * Returns the lease of the newest attempt of a run in flight.
+ *
+ * **When to use**
+ *
+ * Use to end a run whose checkpoint is damaged. A claim of it fails with a
+ * `StoreError` (`corrupt`), but it is made: when the newest attempt is of the
+ * owner who claimed, this is the lease to settle or delete the run with.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const newest = ({ attempts, runId }: RunInFlight): Lease | undefined => {
+  const last = attempts.at(-1)
+  return last === undefined || last.end !== undefined ? undefined : { runId, owner: last.owner, fence: last.fence }
+}

@@ -71,7 +71,10 @@ export class RunStore extends Context.Service<RunStore, {
   /** Reads one run, settled or in flight. */
   readonly get: (runId: RunId) => Effect.Effect<AgentRun | RunInFlight, RunNotFound | StoreError>
 
-  /** Lists runs, newest first. Pages are stable while runs are added. */
+  /**
+   * Lists runs, newest first. Pages are stable while runs are added. A run of which nothing can be read is left out with a
+   * warning in the log.
+   */
   readonly list: (
     filter?: RunFilter,
     page?: PageRequest

@@ -8,7 +8,7 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
-import { RunId } from "./RunId.ts"
+import { AskedRunId } from "./internal/askedRunId.ts"
 
 /**
  * Error raised when the store itself fails.
@@ -19,7 +19,8 @@ import { RunId } from "./RunId.ts"
  * unknown. `timeout`: no answer in time; the outcome is unknown as well.
  * `refused`: the store rejects the request and would do so again (rights,
  * limits, a schema that was not migrated). `corrupt`: stored data cannot be
- * read back. `unknown`: anything else.
+ * read back; the detail names the run, the others go on, and it can be
+ * cancelled. `unknown`: anything else.
  *
  * Callers may repeat what `isRetryable` allows. Nothing was lost: the newest
  * state stays with the caller.
@@ -45,6 +46,7 @@ export class StoreError extends Schema.TaggedError<StoreError>("@everbeat/core/S
     return this.reason === "unavailable" || this.reason === "timeout"
   }
   get hint(): string {
+    if (this.reason === "corrupt") return "Restore what the store kept of that run, or cancel or discard the run."
     return this.isRetryable
       ? "Check that the store is up and reachable, then repeat."
       : "See the cause in the host's log."
@@ -59,7 +61,7 @@ export class StoreError extends Schema.TaggedError<StoreError>("@everbeat/core/S
  * @since 0.1.0
  */
 export class RunExists extends Schema.TaggedError<RunExists>("@everbeat/core/RunExists")("RunExists", {
-  runId: RunId
+  runId: AskedRunId
 }) {
   override get message(): string {
     return `Run ${this.runId} exists already.`
@@ -74,7 +76,7 @@ export class RunExists extends Schema.TaggedError<RunExists>("@everbeat/core/Run
  * @since 0.1.0
  */
 export class RunNotFound extends Schema.TaggedError<RunNotFound>("@everbeat/core/RunNotFound")("RunNotFound", {
-  runId: RunId
+  runId: AskedRunId
 }) {
   override get message(): string {
     return `No run ${this.runId} is known here.`
@@ -92,7 +94,7 @@ export class RunNotFound extends Schema.TaggedError<RunNotFound>("@everbeat/core
  * @since 0.1.0
  */
 export class AgentBusy extends Schema.TaggedError<AgentBusy>("@everbeat/core/AgentBusy")("AgentBusy", {
-  runId: RunId,
+  runId: AskedRunId,
   /**
    * Milliseconds until the lease of that pass ends, unless it is renewed; 0 when nobody runs it: it waits for a call
    * without a key, or with its own.
@@ -116,7 +118,7 @@ export class AgentBusy extends Schema.TaggedError<AgentBusy>("@everbeat/core/Age
  */
 export class KeyMismatch extends Schema.TaggedError<KeyMismatch>("@everbeat/core/KeyMismatch")("KeyMismatch", {
   key: Schema.String,
-  runId: RunId
+  runId: AskedRunId
 }) {
   override get message(): string {
     return `The idempotency key was used with another payload, for run ${this.runId}.`
@@ -135,7 +137,7 @@ export class KeyMismatch extends Schema.TaggedError<KeyMismatch>("@everbeat/core
  */
 export class OtherDefinition
   extends Schema.TaggedError<OtherDefinition>("@everbeat/core/OtherDefinition")("OtherDefinition", {
-    runId: RunId,
+    runId: AskedRunId,
     name: Schema.String
   })
 {
@@ -151,7 +153,7 @@ export class OtherDefinition
  * @category errors
  * @since 0.1.0
  */
-export class Fenced extends Schema.TaggedError<Fenced>("@everbeat/core/Fenced")("Fenced", { runId: RunId }) {
+export class Fenced extends Schema.TaggedError<Fenced>("@everbeat/core/Fenced")("Fenced", { runId: AskedRunId }) {
   override get message(): string {
     return `Run ${this.runId} belongs to another owner by now.`
   }
@@ -164,7 +166,7 @@ export class Fenced extends Schema.TaggedError<Fenced>("@everbeat/core/Fenced")(
  * @category errors
  * @since 0.1.0
  */
-export class Gone extends Schema.TaggedError<Gone>("@everbeat/core/Gone")("Gone", { runId: RunId }) {
+export class Gone extends Schema.TaggedError<Gone>("@everbeat/core/Gone")("Gone", { runId: AskedRunId }) {
   override get message(): string {
     return `Run ${this.runId} is no longer in flight.`
   }
@@ -179,7 +181,7 @@ export class Gone extends Schema.TaggedError<Gone>("@everbeat/core/Gone")("Gone"
  * @since 0.1.0
  */
 export class Conflict extends Schema.TaggedError<Conflict>("@everbeat/core/Conflict")("Conflict", {
-  runId: RunId,
+  runId: AskedRunId,
   position: Schema.Int
 }) {
   override get message(): string {
@@ -195,7 +197,7 @@ export class Conflict extends Schema.TaggedError<Conflict>("@everbeat/core/Confl
  * @since 0.1.0
  */
 export class LeaseHeld extends Schema.TaggedError<LeaseHeld>("@everbeat/core/LeaseHeld")("LeaseHeld", {
-  runId: RunId,
+  runId: AskedRunId,
   retryAfterMillis: Schema.Finite
 }) {
   override get message(): string {

@@ -195,35 +195,25 @@ describe("Recovery", () => {
       yield* process.stop
     }).pipe(Effect.provide(Layer.merge(MemoryStore.layer, Workspace.layerMemory()))))
 
-  it.effect("lets no run lose its attempts with one that is damaged", () =>
+  it.effect("continues passes although there are none but damaged agents to claim", () =>
     Effect.gen(function*() {
-      const saving = Agent.make("coder", {
-        message: Schema.String,
-        run: (ctx) => Effect.andThen(ctx.checkpoint.save({ messages: ["a"] }), Effect.never)
-      })
-      const runIds = yield* interrupted(4, saving)
-      const records = yield* RunStore.RunStore
-      const [bad] = runIds
-      const good = runIds.slice(1)
-      const process = yield* recovering({ agents: [willing] })
-      // As a store that finds the damage when it reads what it has claimed.
-      process.wire.after = (operation) =>
-        operation === "claimNext" && bad !== undefined
-          ? Effect.flatMap(Effect.orDie(records.get(bad)), ({ attempts, status }) =>
-            status === "running" && attempts.length > claims
-              ? Effect.andThen(Effect.sync(() => claims++), Effect.fail(damaged))
-              : Effect.void)
-          : Effect.void
-      let claims = 1
-      yield* allOk(good)
-      yield* adjust("5 minutes")
-      assert.deepStrictEqual(
-        yield* statuses([bad].flatMap((runId) =>
-          runId ?? []
-        )),
-        ["exhausted"]
+      const gate = yield* Deferred.make<void>()
+      const beat = Heartbeat.make("beat", [Step.make("a", Deferred.await(gate))])
+      const first = yield* processWith(HeartbeatEngine.layer)
+      const { runId } = yield* first.run(Heartbeat.start(beat, { agent: "triage" }))
+      yield* first.stop
+      yield* interrupted(1)
+      yield* Deferred.succeed(gate, undefined)
+      const second = yield* processWith(
+        Layer.provideMerge(Recovery.layer({ agents: [willing], heartbeats: [beat] }), HeartbeatEngine.layer)
       )
-      yield* process.stop
+      let claims = 0
+      // As every store does with a run that it cannot read back.
+      second.wire.after = (operation) =>
+        operation === "claimNext" && claims++ === 0 ? Effect.fail(damaged) : Effect.void
+      for (let turns = 0; turns < 10; turns++) yield* turn
+      assert.deepStrictEqual(yield* statuses([runId]), ["ok"]) // in the same poll
+      yield* second.stop
     }).pipe(Effect.provide(MemoryStore.layer)))
 
   it.effect("continues the passes of heartbeats", () =>

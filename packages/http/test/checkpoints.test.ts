@@ -145,6 +145,25 @@ describe("checkpoints", () => {
       assert.notStrictEqual(next.json.runId, runId)
     }))
 
+  it.live("are discarded although they are damaged", () =>
+    Effect.gen(function*() {
+      const { runId, serve } = yield* interrupted({
+        recovers: false,
+        // As every store does with a run that it cannot read back.
+        store: ({ claim }) => ({
+          claim: (runId, owner, ttl) =>
+            Effect.flatMap(
+              claim(runId, owner, ttl),
+              () => Effect.fail(new StoreError({ operation: "claim", reason: "corrupt", detail: `run ${runId}` }))
+            )
+        })
+      })
+      const call = yield* serve
+      const answer = yield* call(`${base}/checkpoints/${runId}`, { method: "DELETE", ...triage })
+      assert.deepStrictEqual([answer.status, answer.text], [204, ""])
+      assert.strictEqual((yield* call(`${base}/runs/${runId}`, triage)).status, 404)
+    }))
+
   it.live("of a run that is held are neither resumed nor discarded", () =>
     Effect.gen(function*() {
       const { checkpoints, runId, serve } = yield* interrupted()

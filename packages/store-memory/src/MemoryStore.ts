@@ -10,14 +10,11 @@
  */
 import { CheckpointStore } from "@everbeat/core/CheckpointStore"
 import { RunStore } from "@everbeat/core/RunStore"
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Checkpoints from "./internal/checkpoints.ts"
-import * as Runs from "./internal/runs.ts"
-import { SettledQueue } from "./internal/settledQueue.ts"
 import * as State from "./internal/state.ts"
+import * as Stores from "./internal/stores.ts"
 
 /**
  * Options of the memory store.
@@ -51,23 +48,10 @@ export interface Options {
  * @category constructors
  * @since 0.1.0
  */
-export const make = (options: Options = {}): Effect.Effect<{
+export const make = ({ maxRuns = 10_000 }: Options = {}): Effect.Effect<{
   readonly checkpoints: CheckpointStore["Service"]
   readonly runs: RunStore["Service"]
-}> =>
-  Effect.map(Clock.Clock, (clock) => {
-    const { maxRuns = 10_000 } = options
-    const state = State.make()
-    // Monotonic since the store was made: a wall clock that is set back must not prolong a lease.
-    const monotonicMillis = (clock: Clock.Clock) => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
-    const origin = clock.currentTimeMillisUnsafe() - monotonicMillis(clock)
-    const now = Effect.map(Clock.Clock, (clock) => origin + monotonicMillis(clock))
-    const settled = new SettledQueue(state, maxRuns)
-    return {
-      checkpoints: Checkpoints.make(state, now, (run, now) => settled.add(run, now)),
-      runs: Runs.make(state, now)
-    }
-  })
+}> => Effect.suspend(() => Stores.make(State.make(), maxRuns))
 
 /**
  * Layer that provides both services with options.

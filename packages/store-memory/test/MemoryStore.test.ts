@@ -1,16 +1,34 @@
 import { assert, describe, it } from "@effect/vitest"
 import { AgentName, RunId } from "@everbeat/core"
 import type { AgentRun } from "@everbeat/core/AgentRun"
-import type { BeginInput, CheckpointStore, Delta } from "@everbeat/core/CheckpointStore"
+import { type BeginInput, CheckpointStore, type Delta } from "@everbeat/core/CheckpointStore"
 import type { Lease } from "@everbeat/core/Lease"
+import { RunStore } from "@everbeat/core/RunStore"
 import { CheckpointStoreTest, RunStoreTest } from "@everbeat/core/testing"
 import { MemoryStore } from "@everbeat/store-memory"
-import { Clock, DateTime, Duration, Effect } from "effect"
+import { Clock, Context, DateTime, Duration, Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import * as Checkpoints from "../src/internal/checkpoints.ts"
 import * as State from "../src/internal/state.ts"
+import * as Stores from "../src/internal/stores.ts"
 
-CheckpointStoreTest.suite("memory", MemoryStore.layer)
+/** As `MemoryStore.layer` makes it, with a state that the kit can damage. */
+const damageable = State.make()
+const layer = Layer.effectContext(
+  Effect.map(
+    Stores.make(damageable, 10_000),
+    ({ checkpoints, runs }) => Context.make(CheckpointStore, checkpoints).pipe(Context.add(RunStore, runs))
+  )
+)
+
+CheckpointStoreTest.suite("memory", layer, {
+  damages: {
+    "a row is lost": (runId) =>
+      Effect.sync(() => {
+        damageable.heads.get(runId)?.rows.pop()
+      })
+  }
+})
 RunStoreTest.suite("memory", MemoryStore.layer)
 
 const triage = AgentName.make("triage")

@@ -132,22 +132,29 @@ describe("PostgresStore, when something fails", () => {
       assert.sameMembers(claimed.map(({ lease }) => lease.runId), others)
     }).pipe(Effect.scoped))
 
-  it.live("calls what it cannot read back corrupt, and leaves it alone", () =>
+  it.live("calls what it cannot read back corrupt, names it, and leaves it alone", () =>
     Effect.gen(function*() {
       const { checkpoints, pool, runs, schema } = yield* freshStore()
-      const input = inputOf()
+      const input = inputOf({ meta: { prompt: "p", callerId: "\0c" } })
       const lease = yield* begun(checkpoints, input)
       yield* checkpoints.save(lease, append(0, ["a", "b"]))
       yield* sql(pool, `delete from ${schema}.run_row where row_no = 0`)
       assert.strictEqual((yield* failure(checkpoints.load(lease.runId))).reason, "corrupt")
       yield* sql(pool, `update ${schema}.run set meta = '{}'`)
-      assert.strictEqual((yield* failure(runs.get(lease.runId))).reason, "corrupt")
+      assert.include((yield* failure(checkpoints.load(lease.runId))).detail, lease.runId)
+      // Its columns tell what people need to find it.
+      assert.deepInclude(yield* runs.get(lease.runId), { runId: lease.runId, callerId: "\0c", status: "running" })
       yield* sql(pool, `delete from ${schema}.run_row`)
       yield* sql(pool, `update ${schema}.run set next_row = 0`)
       yield* checkpoints.settle(lease, recordOf(input))
       yield* sql(pool, `update ${schema}.run set record = '{"status":"fine"}'`)
-      assert.strictEqual((yield* failure(runs.get(lease.runId))).reason, "corrupt")
-      assert.strictEqual((yield* failure(runs.list())).reason, "corrupt")
+      const error = yield* failure(runs.get(lease.runId))
+      assert.strictEqual(error.reason, "corrupt")
+      assert.include(error.detail, lease.runId)
+      const other = yield* begun(checkpoints)
+      assert.deepStrictEqual((yield* runs.list()).items.map(({ runId }) => runId), [other.runId])
+      const second = yield* runs.list({}, { limit: 1, cursor: (yield* runs.list({}, { limit: 1 })).next })
+      assert.deepStrictEqual(second, { items: [] }) // a page of none but damaged ones ends nothing else
     }).pipe(Effect.scoped))
 
   it.live("refuses a key that is too long for the index", () =>

@@ -1,7 +1,7 @@
 import { CheckpointStoreTest, RunStoreTest } from "@everbeat/core/testing"
 import { PostgresStore } from "@everbeat/store-postgres"
 import { Effect, Layer } from "effect"
-import { freshSchema, hostPool, timeOf } from "./support/database.ts"
+import { freshSchema, hostPool, kitOptions } from "./support/database.ts"
 
 const layer = (schema: string) =>
   Layer.unwrap(
@@ -13,5 +13,5 @@ const layer = (schema: string) =>
 
 for (const { suite } of [CheckpointStoreTest, RunStoreTest]) {
   const schema = freshSchema()
-  suite("postgres, one connection, unprepared", layer(schema), timeOf(schema))
+  suite("postgres, one connection, unprepared", layer(schema), kitOptions(schema))
 }

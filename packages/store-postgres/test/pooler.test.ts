@@ -6,13 +6,13 @@ import { PostgresStore } from "@everbeat/store-postgres"
 import { Effect, Result } from "effect"
 import type { PoolClient } from "pg"
 import { poolSize } from "../../../test/servers/pgbouncer.ts"
-import { freshSchema, hostPool, poolerUrl, timeOf } from "./support/database.ts"
+import { freshSchema, hostPool, kitOptions, poolerUrl } from "./support/database.ts"
 import { append, begun, freshStore, inputOf, recordOf, whileLocked } from "./support/fixtures.ts"
 
 for (const { suite } of [CheckpointStoreTest, RunStoreTest]) {
   const schema = freshSchema()
   const layer = PostgresStore.layer({ url: poolerUrl(), schema, prepare: false })
-  suite("postgres, behind a pooler in transaction mode", layer, timeOf(schema))
+  suite("postgres, behind a pooler in transaction mode", layer, kitOptions(schema))
 }
 
 const throughPooler = { connectionString: poolerUrl() }

@@ -1,10 +1,10 @@
 import { CheckpointStoreTest, RunStoreTest } from "@everbeat/core/testing"
 import { RedisStore } from "@everbeat/store-redis"
-import { timeOf } from "./age.ts"
+import { kitOptions } from "./kitOptions.ts"
 import { onCluster, onServer } from "./support.ts"
 
 for (const { suite } of [CheckpointStoreTest, RunStoreTest]) {
   for (const [name, options] of [["redis", onServer("kit")], ["redis cluster", onCluster("kit")]] as const) {
-    suite(name, RedisStore.layer(options), timeOf(options))
+    suite(name, RedisStore.layer(options), kitOptions(options))
   }
 }

@@ -208,8 +208,11 @@ describe("failures", () => {
       yield* Effect.promise(() => admin.del(rows))
       const [head = ""] = yield* Effect.promise(() => admin.keys("*:run:*"))
       yield* Effect.promise(() => admin.hset(head, "meta", "{"))
-      assert.strictEqual((yield* storeError(runs.get(lease.runId))).reason, "corrupt")
-      assert.strictEqual((yield* storeError(checkpoints.load(lease.runId))).reason, "corrupt")
+      const error = yield* storeError(checkpoints.load(lease.runId))
+      assert.strictEqual(error.reason, "corrupt")
+      assert.include(error.detail, lease.runId)
+      // Its other fields tell what people need to find it.
+      assert.deepInclude(yield* runs.get(lease.runId), { runId: lease.runId, kind: "heartbeat", status: "running" })
 
       yield* Effect.promise(() => admin.acl("SETUSER", "default", "-evalsha"))
       assert.strictEqual((yield* storeError(save)).reason, "refused")

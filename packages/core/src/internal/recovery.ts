@@ -4,7 +4,6 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
-import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import type * as Agent from "../Agent.ts"
@@ -12,7 +11,7 @@ import { type ResumeError, RunAlreadySettled, UnknownDefinition } from "../Agent
 import { isSettled, type RunInFlight, type RunMeta } from "../AgentRun.ts"
 import type { AgentSupervisor } from "../AgentSupervisor.ts"
 import type { Granted } from "../Checkpointer.ts"
-import type { CheckpointStore, ClaimFilter, Resumed } from "../CheckpointStore.ts"
+import type { CheckpointStore, Resumed } from "../CheckpointStore.ts"
 import type * as Heartbeat from "../Heartbeat.ts"
 import { HeartbeatEngine } from "../HeartbeatEngine.ts"
 import type { AdoptError } from "../PassError.ts"
@@ -111,45 +110,20 @@ export const makeRecovery = Effect.fnUntraced(function*(
         })
     })
 
-  /**
-   * A damaged checkpoint fails the store's answer when it and the others of that answer are claimed already. From then on
-   * each run is claimed alone, so that no other one loses its attempts with it.
-   */
-  let alone = false
-
-  const claimAlone = Effect.fnUntraced(function*(limit: number, filter: ClaimFilter) {
-    const granted: Array<Granted<Resumed>> = []
-    for (let claims = 0; claims < limit; claims++) {
-      const found = yield* Effect.result(supervisor.claimNext(1, filter))
-      if (Result.isSuccess(found)) {
-        if (found.success.length === 0) break
-        granted.push(...found.success)
-      } else {
-        yield* Effect.logWarning("An interrupted run could not be claimed", found.failure)
-        if (found.failure.isRetryable) break
-      }
-    }
-    return granted
-  })
-
-  const claimSome = (limit: number, filter: ClaimFilter) =>
-    alone ? claimAlone(limit, filter) : Effect.tapError(
-      supervisor.claimNext(limit, filter),
-      ({ isRetryable }) =>
-        Effect.sync(() => {
-          alone = !isRetryable
-        })
-    )
-
   const claimed = (kind: RunMeta["kind"], names: ReadonlyArray<string>) =>
     Effect.suspend(() => {
       const limit = concurrency - running
       if (limit <= 0 || names.length === 0) return Effect.succeed(0)
       // Between the claim and its continuation nobody may interrupt: the leases would be lost for a while.
       return Effect.uninterruptible(
-        claimSome(limit, { kind, definitions: names, roots: true }).pipe(
+        supervisor.claimNext(limit, { kind, definitions: names, roots: true }).pipe(
           Effect.flatMap((granted) => Effect.forEach(granted, take)),
-          Effect.map((counts) => counts.reduce((sum, count) => sum + count, 0))
+          Effect.map((counts) => counts.reduce((sum, count) => sum + count, 0)),
+          // Damaged ones alone were left to claim. The other kind has its turn all the same.
+          Effect.catchIf(
+            ({ reason }) => reason === "corrupt",
+            (error) => Effect.as(Effect.logWarning("An interrupted run could not be claimed", error), 0)
+          )
         )
       )
     })

@@ -13,6 +13,7 @@ import * as CheckpointerValues from "./checkpointer/values.ts"
 import * as Begin from "./checkpointStore/begin.ts"
 import * as Claim from "./checkpointStore/claim.ts"
 import * as ClaimNext from "./checkpointStore/claimNext.ts"
+import * as Damaged from "./checkpointStore/damaged.ts"
 import * as Exhausted from "./checkpointStore/exhausted.ts"
 import * as Fence from "./checkpointStore/fence.ts"
 import * as GivenBack from "./checkpointStore/givenBack.ts"
@@ -39,6 +40,7 @@ const groups = {
   "claims given back": GivenBack.cases,
   fence: Fence.cases,
   claimNext: ClaimNext.cases,
+  "damaged runs": Damaged.cases,
   "renew and cancel": Renew.cases,
   listInterrupted: ListInterrupted.cases,
   "a checkpointer's histories": CheckpointerHistories.cases,
@@ -62,7 +64,8 @@ export const cases: ReadonlyArray<Conformance.Case> = Object.values(groups).flat
  *
  * The layer is built once for the whole suite. Cases use fresh ids, so the
  * suite may run repeatedly against one database. A store with a clock of its
- * own passes `{ elapse: Effect.sleep }`; everything else is the same for all.
+ * own passes `{ elapse: Effect.sleep }`; how its data can be damaged, it says with
+ * `damages`. Everything else is the same for all.
  *
  * @category testing
  * @since 0.1.0

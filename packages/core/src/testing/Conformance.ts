@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as TestClock from "effect/testing/TestClock"
 import type { CheckpointStore } from "../CheckpointStore.ts"
+import type { RunId } from "../RunId.ts"
 import type { RunStore } from "../RunStore.ts"
 
 /**
@@ -31,6 +32,8 @@ export interface Case {
   readonly effect: Effect.Effect<void, unknown, CheckpointStore | RunStore>
   /** The case lets more than a day pass: on a real clock it needs the option `age`. */
   readonly needsDays: boolean
+  /** The case is about damaged runs: it needs the option `damages`. */
+  readonly needsDamage: boolean
 }
 
 /**
@@ -60,6 +63,25 @@ export const StoreTime = Context.Reference<StoreTime>("@everbeat/core/testing/Co
 })
 
 /**
+ * One way in which what a store keeps of a run in flight can be damaged.
+ *
+ * @category testing
+ * @since 0.1.0
+ */
+export type Damage = (runId: RunId) => Effect.Effect<void>
+
+/**
+ * Reference to the ways in which the store under test can be damaged, by name.
+ *
+ * @category testing
+ * @since 0.1.0
+ */
+export const StoreDamages = Context.Reference<Readonly<Record<string, Damage>>>(
+  "@everbeat/core/testing/Conformance/StoreDamages",
+  { defaultValue: () => ({}) }
+)
+
+/**
  * Options of a suite.
  *
  * @category testing
@@ -82,6 +104,12 @@ export interface Options {
    * @default `elapse` of the test clock
    */
   readonly age?: ((duration: Duration.Duration) => Effect.Effect<void>) | undefined
+  /**
+   * Ways to damage what the store keeps of a run in flight, as a disk, or a person with a client, would: so that its
+   * checkpoint cannot be read back, its history of three rows or something else of it. Without them, the cases about
+   * damaged runs are reported as skipped.
+   */
+  readonly damages?: Readonly<Record<string, Damage>> | undefined
   /**
    * Life of the leases that a case lets expire. No case depends on such a lease
    * being alive, so a slow machine breaks none.
@@ -106,8 +134,8 @@ export interface Options {
 export const check = (
   name: string,
   effect: Effect.Effect<void, unknown, CheckpointStore | RunStore>,
-  options: { readonly needsDays?: boolean } = {}
-): Case => ({ name, effect, needsDays: options.needsDays ?? false })
+  { needsDamage = false, needsDays = false }: Partial<Pick<Case, "needsDamage" | "needsDays">> = {}
+): Case => ({ name, effect, needsDamage, needsDays })
 
 /**
  * Registers groups of cases as tests of one store. The layer is built once.
@@ -121,17 +149,26 @@ export const register = <E>(
   layer: Layer.Layer<CheckpointStore | RunStore, E>,
   options: Options = {}
 ): void => {
-  const { elapse } = options
-  const time = elapse === undefined && options.shortTtl === undefined && options.age === undefined ? undefined : {
+  const { age, damages, elapse } = options
+  const time = elapse === undefined && options.shortTtl === undefined && age === undefined ? undefined : {
     elapse: elapse ?? TestClock.adjust,
-    age: options.age ?? TestClock.adjust,
+    age: age ?? TestClock.adjust,
     shortTtl: Duration.fromInputUnsafe(options.shortTtl ?? (elapse === undefined ? "30 seconds" : "150 millis"))
   }
-  const isChecked = ({ needsDays }: Case): boolean => !needsDays || elapse === undefined || options.age !== undefined
-  const skipped = Object.values(groups).flat().filter((one) => !isChecked(one)).map(({ name }) => name)
-  if (skipped.length > 0) {
-    // A runner says how many tests it skipped, not which.
-    Effect.runSync(Effect.logWarning(`${title} is not checked without the option \`age\`: ${skipped.join("; ")}`))
+  const missing = ({ needsDamage, needsDays }: Case): string | undefined =>
+    needsDays && elapse !== undefined && age === undefined
+      ? "age"
+      : needsDamage && damages === undefined
+      ? "damages"
+      : undefined
+  for (const option of ["age", "damages"]) {
+    const skipped = Object.values(groups).flat().filter((one) => missing(one) === option).map(({ name }) => name)
+    if (skipped.length > 0) {
+      // A runner says how many tests it skipped, not which.
+      Effect.runSync(
+        Effect.logWarning(`${title} is not checked without the option \`${option}\`: ${skipped.join("; ")}`)
+      )
+    }
   }
   it.layer(layer, { timeout: options.timeout ?? "30 seconds", excludeTestServices: elapse !== undefined })(
     title,
@@ -139,8 +176,9 @@ export const register = <E>(
       for (const [group, cases] of Object.entries(groups)) {
         it.describe(group, () => {
           for (const one of cases) {
-            const effect = time === undefined ? one.effect : Effect.provideService(one.effect, StoreTime, time)
-            if (isChecked(one)) it.effect(one.name, () => effect, caseMillis)
+            const timed = time === undefined ? one.effect : Effect.provideService(one.effect, StoreTime, time)
+            const effect = damages === undefined ? timed : Effect.provideService(timed, StoreDamages, damages)
+            if (missing(one) === undefined) it.effect(one.name, () => effect, caseMillis)
             else it.effect.skip(one.name, () => effect)
           }
         })

@@ -4,11 +4,13 @@ import { type AgentRun, isSettled, type RunInFlight } from "@everbeat/core/Agent
 import type { AgentSupervisor } from "@everbeat/core/AgentSupervisor"
 import type { InterruptedFilter } from "@everbeat/core/CheckpointStore"
 import { HeartbeatEngine } from "@everbeat/core/HeartbeatEngine"
+import * as Lease from "@everbeat/core/Lease"
 import type { RunCheckpoint } from "@everbeat/core/RunCheckpoint"
 import type { RunId } from "@everbeat/core/RunId"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
+import * as Result from "effect/Result"
 import * as Problem from "../Problem.ts"
 import { logStoreError } from "./logStoreError.ts"
 import { actionProblemOf, storeUnavailable } from "./problemOf.ts"
@@ -80,13 +82,23 @@ export const makeRunActions = Effect.fnUntraced(function*(basePath: string, { fi
     const { claim, delete: remove } = yield* store
     const { status } = yield* inFlight(params)
     if (status === "running") return yield* held(runId)
-    // Uninterruptible: what is claimed is deleted, whoever hangs up.
-    yield* Effect.uninterruptible(Effect.flatMap(claim(runId, owner, holdFor), ({ lease }) => remove(lease))).pipe(
-      logStoreError,
-      Effect.mapError((error) =>
-        error._tag === "Fenced" ? held(runId) : error._tag === "Gone" ? notFound(runId) : actionProblemOf(error)
+    const claimed = Effect.gen(function*() {
+      const answer = yield* Effect.result(logStoreError(claim(runId, owner, holdFor)))
+      if (Result.isSuccess(answer)) return answer.success.lease
+      const error = answer.failure
+      if (error._tag !== "StoreError" || error.reason !== "corrupt") return yield* actionProblemOf(error)
+      // Damaged, and claimed all the same: its head tells by whom. Nobody can continue it, but it can be done away with.
+      const lease = Lease.newest(yield* inFlight(params))
+      return lease?.owner === owner ? lease : yield* actionProblemOf(error)
+    })
+    const removed = (lease: Lease.Lease) =>
+      Effect.mapError(
+        logStoreError(remove(lease)),
+        (error) =>
+          error._tag === "Fenced" ? held(runId) : error._tag === "Gone" ? notFound(runId) : actionProblemOf(error)
       )
-    )
+    // Uninterruptible: what is claimed is deleted, whoever hangs up.
+    yield* Effect.uninterruptible(Effect.flatMap(claimed, removed))
   })
 
   const cancel = Effect.fnUntraced(function*(

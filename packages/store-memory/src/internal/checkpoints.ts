@@ -20,11 +20,13 @@ import {
   LeaseHeld,
   OtherDefinition,
   RunExists,
-  RunNotFound
+  RunNotFound,
+  type StoreError
 } from "@everbeat/core/StoreError"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as State from "./state.ts"
 
 type Service = CheckpointStore["Service"]
@@ -63,8 +65,14 @@ export const make = (
       return f(head, now)
     })
 
-  /** Hands an interrupted run to a new owner. */
-  const take = (head: State.Head, owner: string, ttl: Duration.Duration, now: number): Resumed => {
+  /** Hands an interrupted run to a new owner, also one that cannot be read: that is an attempt at it as well. */
+  const take = (
+    operation: string,
+    head: State.Head,
+    owner: string,
+    ttl: Duration.Duration,
+    now: number
+  ): Result.Result<Resumed, StoreError> => {
     const exhausted = State.isExhausted(head)
     const ended: Attempt["end"] = head.released === undefined ? "expired" : "released"
     const last = head.attempts.at(-1)
@@ -85,13 +93,16 @@ export const make = (
     head.stalled++
     head.released = undefined
     head.leaseUntil = leaseEnd(now, ttl)
-    return {
-      _tag: "Resumed",
-      lease: { runId: head.meta.runId, owner, fence: head.fence },
-      checkpoint: State.toCheckpoint(head, now),
-      exhausted,
-      idempotency: head.idempotency
-    }
+    const damage = State.damageOf(operation, head)
+    return damage === undefined
+      ? Result.succeed({
+        _tag: "Resumed",
+        lease: { runId: head.meta.runId, owner, fence: head.fence },
+        checkpoint: State.toCheckpoint(head, now),
+        exhausted,
+        idempotency: head.idempotency
+      })
+      : Result.fail(damage)
   }
 
   /** What stands in the way of a new run: the run of its key, or the one in flight of its agent. */
@@ -120,7 +131,7 @@ export const make = (
         const same = definition.name === meta.definition.name &&
           (input.resumes === "same-name" || definition.hash === meta.definition.hash)
         return same || head.cancelRequested
-          ? Effect.succeed(take(head, owner, ttl, now))
+          ? Effect.fromResult(take("begin", head, owner, ttl, now))
           : Effect.fail(new OtherDefinition({ runId: head.meta.runId, name: definition.name }))
       }
       if (state.heads.has(runId) || state.runs.has(runId)) return Effect.fail(new RunExists({ runId }))
@@ -193,23 +204,34 @@ export const make = (
       if (head === undefined) return Effect.fail(new RunNotFound({ runId }))
       return head.leaseUntil > now
         ? Effect.fail(new LeaseHeld({ runId, retryAfterMillis: head.leaseUntil - now }))
-        : Effect.succeed(take(head, owner, ttl, now))
+        : Effect.fromResult(take("claim", head, owner, ttl, now))
     })
 
   const byLease = (a: State.Head, b: State.Head): number =>
     a.leaseUntil - b.leaseUntil || (a.meta.runId < b.meta.runId ? -1 : 1)
 
   const claimNext = (owner: string, ttl: Duration.Duration, limit: number, filter: ClaimFilter = {}) =>
-    transition((now) =>
-      Effect.succeed(
-        [...state.heads.values()].filter((head) =>
-          State.statusOf(head, now) === "interrupted" &&
-          (filter.kind === undefined || head.meta.kind === filter.kind) &&
-          (filter.roots !== true || head.meta.parentRunId === undefined) &&
-          (filter.definitions === undefined || filter.definitions.includes(head.meta.definition.name))
-        ).toSorted(byLease).slice(0, limit).map((head) => take(head, owner, ttl, now))
-      )
-    )
+    transition((now): Effect.Effect<ReadonlyArray<Resumed>, StoreError> => {
+      const free = [...state.heads.values()].filter((head) =>
+        State.statusOf(head, now) === "interrupted" &&
+        (filter.kind === undefined || head.meta.kind === filter.kind) &&
+        (filter.roots !== true || head.meta.parentRunId === undefined) &&
+        (filter.definitions === undefined || filter.definitions.includes(head.meta.definition.name))
+      ).toSorted(byLease)
+      const claimed: Array<Resumed> = []
+      const damaged: Array<StoreError> = []
+      for (const head of free) {
+        if (claimed.length >= limit) break
+        const taken = take("claimNext", head, owner, ttl, now)
+        if (Result.isSuccess(taken)) claimed.push(taken.success)
+        else damaged.push(taken.failure)
+      }
+      const [failure] = damaged
+      if (failure === undefined) return Effect.succeed(claimed)
+      return claimed.length === 0
+        ? Effect.fail(failure)
+        : Effect.as(Effect.logWarning("Damaged runs were left out", ...damaged.map(({ message }) => message)), claimed)
+    })
 
   const listInterrupted = (filter: InterruptedFilter = {}, page: PageRequest = {}) =>
     transition((now) => {
@@ -266,11 +288,11 @@ export const make = (
         return Effect.void
       }),
     load: (runId) =>
-      transition((now) => {
+      transition((now): ReturnType<Service["load"]> => {
         const head = state.heads.get(runId)
-        return head === undefined
-          ? Effect.fail(new RunNotFound({ runId }))
-          : Effect.succeed(State.toCheckpoint(head, now))
+        if (head === undefined) return Effect.fail(new RunNotFound({ runId }))
+        const damage = State.damageOf("load", head)
+        return damage === undefined ? Effect.succeed(State.toCheckpoint(head, now)) : Effect.fail(damage)
       }),
     listInterrupted,
     delete: (lease) =>

@@ -4,6 +4,7 @@ import type { AgentRun, Attempt, Idempotency, RunInFlight, RunMeta } from "@ever
 import type { Page, PageRequest } from "@everbeat/core/CheckpointStore"
 import type { RunCheckpoint, Segment } from "@everbeat/core/RunCheckpoint"
 import type { RunId } from "@everbeat/core/RunId"
+import { StoreError } from "@everbeat/core/StoreError"
 import * as DateTime from "effect/DateTime"
 import { RunOrder } from "./runOrder.ts"
 
@@ -72,6 +73,16 @@ export const toInFlight = (head: Head, now: number): RunInFlight => ({
   leaseUntil: DateTime.makeUnsafe(head.leaseUntil),
   cancelRequested: head.cancelRequested
 })
+
+/** What is wrong with what is kept of a run: in memory only a bug, or a test, can do that. */
+export const damageOf = (operation: string, { meta, rows, segments }: Head): StoreError | undefined => {
+  const missing = segments.find(([, to]) => to > rows.length)
+  return missing && new StoreError({
+    operation,
+    reason: "corrupt",
+    detail: `run ${meta.runId} has ${rows.length} rows, and its history names row ${missing[1] - 1}`
+  })
+}
 
 export const toCheckpoint = (head: Head, now: number): RunCheckpoint => ({
   ...toInFlight(head, now),

@@ -128,8 +128,7 @@ export const make = (client: Client, tables: Sql.Tables): CheckpointStore["Servi
     Effect.gen(function*() {
       const parsed = yield* Decode.decoding("begin", () => Decode.loaded(rows))
       if (parsed !== Decode.torn && parsed !== undefined) return Decode.resumed(parsed)
-      const meta = rows.find((row) => row["row_no"] === "-1")?.["meta"]
-      const runId = yield* Decode.decoding("begin", () => runIdOf({ meta: JSON.parse(Decode.text(meta)).runId }))
+      const runId = yield* Decode.decoding("begin", () => Decode.runIdOf(rows))
       const loaded = yield* load("begin", runId)
       if (loaded === undefined) return yield* contention("begin")
       if (loaded.owner === input.owner) return Decode.resumed(loaded)

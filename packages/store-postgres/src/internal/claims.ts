@@ -1,6 +1,6 @@
 /** `claim` and `claimNext`: a new owner for runs whose lease has ended. */
 import type { CheckpointStore, ClaimFilter, Resumed } from "@everbeat/core/CheckpointStore"
-import type { RunId } from "@everbeat/core/RunId"
+import { isRunId, type RunId } from "@everbeat/core/RunId"
 import { LeaseHeld, RunNotFound, type StoreError } from "@everbeat/core/StoreError"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -10,6 +10,9 @@ import * as Decode from "./decode.ts"
 import { escape } from "./escape.ts"
 import { conditions, loading } from "./reads.ts"
 import * as Sql from "./sql.ts"
+
+/** How often to look again behind runs that are damaged. */
+const maxRounds = 16
 
 export const make = (
   client: Client,
@@ -34,9 +37,7 @@ export const make = (
       const parsed = yield* Decode.decoding(operation, () => Decode.loaded(rows))
       if (parsed === undefined) return undefined
       if (parsed !== Decode.torn) return Decode.resumed(parsed)
-      const head = yield* Decode.decoding(operation, () =>
-        Decode.inFlight(rows.find((row) => row["row_no"] === "-1") ?? {}))
-      const loaded = yield* load(operation, head.runId)
+      const loaded = yield* load(operation, yield* Decode.decoding(operation, () => Decode.runIdOf(rows)))
       // Settled, or claimed by the next one already: it is no longer ours.
       return loaded?.owner === owner ? Decode.resumed(loaded) : undefined
     })
@@ -49,6 +50,7 @@ export const make = (
     untilWon(
       "claim",
       Effect.gen(function*() {
+        if (!isRunId(runId)) return yield* new RunNotFound({ runId })
         const rows = yield* client.run("claim", claimOne, [runId, escape(owner), Sql.ttlMillis(ttl)])
         const [row] = rows
         if (row === undefined) return yield* new RunNotFound({ runId })
@@ -58,7 +60,8 @@ export const make = (
       })
     )
 
-  const claimNext = (owner: string, ttl: Duration.Duration, limit: number, filter: ClaimFilter = {}) =>
+  /** Claims up to so many, the damaged ones among them. */
+  const claimSome = (owner: string, ttl: Duration.Duration, limit: number, filter: ClaimFilter) =>
     Effect.gen(function*() {
       const { all, values, where } = conditions()
       values.push(escape(owner), Sql.ttlMillis(ttl), Math.max(0, Math.min(1_000_000, Math.trunc(limit))))
@@ -80,11 +83,28 @@ export const make = (
       const rows = yield* client.run("claimNext", text, values)
       const groups = yield* Decode.decoding("claimNext", () => Decode.grouped(rows))
       const runs = [...groups].toSorted(([a], [b]) => Number(a) - Number(b))
-      const claimed = yield* Effect.forEach(runs, ([, rows]) => Effect.result(complete("claimNext", rows, owner)))
-      const readable = claimed.flatMap((result) => Result.isSuccess(result) ? result.success ?? [] : [])
-      // A damaged run takes none of those that are the caller's now along; claimed alone, it fails the answer.
-      const failure = claimed.find(Result.isFailure)
-      return failure !== undefined && readable.length === 0 ? yield* Effect.fail(failure.failure) : readable
+      return yield* Effect.forEach(runs, ([, rows]) => Effect.result(complete("claimNext", rows, owner)))
+    })
+
+  /** Whatever is damaged takes none of the others along: they are claimed in its place. */
+  const claimNext = (owner: string, ttl: Duration.Duration, limit: number, filter: ClaimFilter = {}) =>
+    Effect.gen(function*() {
+      const claimed: Array<Resumed> = []
+      const damaged: Array<StoreError> = []
+      for (let round = 0; round < maxRounds; round++) {
+        const some = claimSome(owner, ttl, limit - claimed.length, filter)
+        // What was claimed so far must reach the caller.
+        const found = yield* (claimed.length === 0 ? some : Effect.orElseSucceed(some, () => []))
+        const failures = found.filter(Result.isFailure).map(({ failure }) => failure)
+        claimed.push(...found.flatMap((one) => Result.isSuccess(one) ? one.success ?? [] : []))
+        damaged.push(...failures)
+        if (failures.length === 0 || claimed.length >= limit) break
+      }
+      const [failure] = damaged
+      if (failure === undefined) return claimed
+      if (claimed.length === 0) return yield* failure
+      yield* Effect.logWarning("Damaged runs were left out", ...damaged.map(({ message }) => message))
+      return claimed
     })
 
   return { claim, claimNext }

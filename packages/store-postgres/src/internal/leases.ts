@@ -1,6 +1,7 @@
 /** Statements of the owner of a lease that save nothing: `renew`, `release`, `delete`; and `requestCancel`. */
 import type { CheckpointStore, Renewal } from "@everbeat/core/CheckpointStore"
 import type { Lease } from "@everbeat/core/Lease"
+import { isRunId } from "@everbeat/core/RunId"
 import { type Fenced, type Gone, RunNotFound, type StoreError } from "@everbeat/core/StoreError"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -138,7 +139,7 @@ export const make = (
     delete: (lease) => guarded("delete", lease, deleting, []),
     requestCancel: (runId) =>
       Effect.flatMap(
-        client.run("requestCancel", cancelling, [runId]),
+        isRunId(runId) ? client.run("requestCancel", cancelling, [runId]) : Effect.succeed([]),
         (rows) => rows.length === 0 ? Effect.fail(new RunNotFound({ runId })) : Effect.void
       )
   }

@@ -1,9 +1,7 @@
 /** Reads of runs in flight. */
-import type { RunInFlight } from "@everbeat/core/AgentRun"
 import type { CheckpointStore, InterruptedFilter, PageRequest } from "@everbeat/core/CheckpointStore"
-import type { RunId } from "@everbeat/core/RunId"
+import { isRunId, type RunId } from "@everbeat/core/RunId"
 import { RunNotFound, type StoreError } from "@everbeat/core/StoreError"
-import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import type { Client } from "./client.ts"
 import * as Decode from "./decode.ts"
@@ -23,7 +21,7 @@ export const loading = (client: Client, tables: Sql.Tables) => {
       const rows = yield* client.run(operation, statement, [runId])
       const loaded = yield* Decode.decoding(operation, () => Decode.loaded(rows))
       if (loaded !== Decode.torn) return loaded
-      return yield* corrupt(operation, new Error(`rows of run ${runId} are missing`))
+      return yield* corrupt(operation, new Error(`run ${runId} is damaged: rows of its history are missing`))
     })
 }
 
@@ -75,31 +73,31 @@ export const listing = (filter: InterruptedFilter, page: PageRequest, tables: Sq
   }
   const size = pageSize(page)
   values.push(size + 1)
-  const text = `with ${Sql.clock} select ${Sql.head("u")} as body, u.meta from (
+  const text = `with ${Sql.clock} select ${Sql.head("u")} as body, u.meta, u.run_id,
+    ${Sql.millis("u.lease_until")} as ended from (
     select r.* from ${tables.run} r where r.settled_at is null and ${all.join(" and ")}
     order by r.lease_until, r.run_id limit $${values.length}::int) u
   order by u.lease_until, u.run_id`
   return { text, values, size }
 }
 
-const cursorOf = (run: RunInFlight): string => `${DateTime.toEpochMillis(run.leaseUntil)}_${run.runId}`
-
 export const make = (client: Client, tables: Sql.Tables): Pick<Service, "load" | "listInterrupted" | "ping"> => {
   const load = loading(client, tables)
   return {
     load: (runId) =>
       Effect.flatMap(
-        load("load", runId),
+        isRunId(runId) ? load("load", runId) : Effect.undefined,
         (loaded) => loaded === undefined ? Effect.fail(new RunNotFound({ runId })) : Effect.succeed(loaded.checkpoint)
       ),
     listInterrupted: (filter = {}, page = {}) =>
       Effect.gen(function*() {
         const { size, text, values } = listing(filter, page, tables)
         const rows = yield* client.run("listInterrupted", text, values)
-        const found = yield* Decode.decoding("listInterrupted", () => rows.map(Decode.inFlight))
-        const items = found.slice(0, size)
-        const last = items.at(-1)
-        return found.length > size && last !== undefined ? { items, next: cursorOf(last) } : { items }
+        const items = yield* Decode.readable(rows.slice(0, size), Decode.inFlight)
+        const last = rows[size - 1]
+        return rows.length > size && last !== undefined
+          ? { items, next: `${last["ended"]}_${last["run_id"]}` }
+          : { items }
       }),
     ping: Effect.asVoid(client.run("ping", "select 1 as one"))
   }

@@ -21,7 +21,7 @@ const decode = (row: Row): AgentRun | RunInFlight =>
     )
     : Decode.inFlight(row)
 
-const fields = `r.settled_at is not null as settled, r.meta, r.key, r.fingerprint,
+const fields = `r.run_id, r.settled_at is not null as settled, r.meta, r.key, r.fingerprint,
   case when r.settled_at is null then ${Sql.head("r")} else r.record end as body`
 
 /** Equal to the whole text, and found by the index on its beginning. */
@@ -92,18 +92,17 @@ export const make = (client: Client, tables: Sql.Tables): RunStore["Service"] =>
   return {
     get: (runId) =>
       Effect.gen(function*() {
-        const [row] = yield* client.run("get", one, [runId])
+        const [row] = isRunId(runId) ? yield* client.run("get", one, [runId]) : []
         if (row === undefined) return yield* new RunNotFound({ runId })
-        return yield* Decode.decoding("get", () => decode(row))
+        return yield* Decode.decoding("get", () => Decode.named(runId, () => decode(row)))
       }),
     list: (filter = {}, page = {}) =>
       Effect.gen(function*() {
         const { size, text, values } = listing(filter, page, tables)
         const rows = yield* client.run("list", text, values)
-        const found = yield* Decode.decoding("list", () => rows.map(decode))
-        const items = found.slice(0, size)
-        const last = items.at(-1)
-        return found.length > size && last !== undefined ? { items, next: last.runId } : { items }
+        const items = yield* Decode.readable(rows.slice(0, size), decode)
+        const last = rows[size - 1]?.["run_id"]
+        return rows.length > size && typeof last === "string" ? { items, next: last } : { items }
       }),
     prune: ({ batch = 1000, exhaustedFor, keepLast, olderThan }) =>
       olderThan === undefined && keepLast === undefined && exhaustedFor === undefined

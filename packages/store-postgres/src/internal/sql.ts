@@ -94,12 +94,20 @@ export const head = (r: string): string =>
     'completed', ${r}.completed, 'past', ${r}.past, 'number', ${r}.attempt, 'owner', ${r}.owner, 'fence', ${r}.fence,
     'attemptAt', ${millis(`${r}.attempt_at`)}, 'cancelRequested', ${r}.cancel_requested, 'segments', ${r}.segments,
     'unstarted', ${r}.released is not distinct from ${unstarted}, 'position', ${r}.next_row, 'wasExhausted', ${r}.attempt - 1 >= ${r}.max_attempts or ${r}.stalled - 1 >= 2,
-    'key', ${r}.key, 'fingerprint', ${r}.fingerprint)::text`
+    'key', ${r}.key, 'fingerprint', ${r}.fingerprint, 'columns', json_build_object('runId', ${r}.run_id,
+    'kind', ${r}.kind, 'agentName', ${r}.agent_name, 'definition', ${r}.definition, 'hash', ${r}.definition_hash,
+    'callerId', ${r}.caller_id, 'channelId', ${r}.channel_id, 'parentRunId', ${r}.parent_run_id))::text`
+
+/** Anything else in the column would fail the whole statement, and every run of it. Without backslashes: no setting matters. */
+const range = "[[][0-9]{1,10},[0-9]{1,10}[]]"
+const isSegments = (text: string): string => `${text} ~ '^[[](${range}(,${range})*)?[]]$'`
 
 /** Checkpoints of the runs in `u`: the head of each as row -1, and the rows of its history. */
 export const checkpoints = ({ row }: Tables, tag = "'checkpoint'"): string =>
   `select u.n::text as n, ${tag} as tag, -1 as row_no, ${head("u")} as body, u.meta, u.notes, u.workspace from u
   union all
   select u.n::text, ${tag}, m.row_no, m.body, null, null, null
-    from u cross join lateral json_array_elements(u.segments::json) as s(range)
-    join ${row} m on m.run_id = u.run_id and m.row_no >= (s.range->>0)::int and m.row_no < (s.range->>1)::int`
+    from u cross join lateral json_array_elements(case when ${
+    isSegments("u.segments")
+  } then u.segments::json else '[]' end) as s(range)
+    join ${row} m on m.run_id = u.run_id and m.row_no >= (s.range->>0)::bigint and m.row_no < (s.range->>1)::bigint`

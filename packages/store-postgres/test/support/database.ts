@@ -1,4 +1,5 @@
 /** What the tests of this package share: pools and fresh schemas. */
+import type { RunId } from "@everbeat/core"
 import type { Conformance } from "@everbeat/core/testing"
 import { Duration, Effect } from "effect"
 import { randomUUID } from "node:crypto"
@@ -28,5 +29,36 @@ const age = (schema: string) => (duration: Duration.Duration): Effect.Effect<voi
       await pool.query(`update "${schema}".run set ${older}`, [`${Duration.toMillis(duration)} milliseconds`])
     })))
 
-/** How time passes for a store on a schema. */
-export const timeOf = (schema: string): Conformance.Options => ({ elapse: Effect.sleep, age: age(schema) })
+/** What a disk, or a person with a client, may do to a run. */
+const damagesOf = (schema: string): Conformance.Options["damages"] => {
+  const run = `"${schema}".run`
+  const row = `"${schema}".run_row`
+  const statements = {
+    "a row is missing": `delete from ${row} where run_id = $1 and row_no = 1`,
+    "all rows are missing": `delete from ${row} where run_id = $1`,
+    "segments are no JSON": `update ${run} set segments = '[[0,' where run_id = $1`,
+    "segments are other JSON": `update ${run} set segments = '{"0":[0,"x"]}' where run_id = $1`,
+    "segments are no numbers": `update ${run} set segments = '[["a","b"]]' where run_id = $1`,
+    "meta is no JSON": `update ${run} set meta = '{' where run_id = $1`,
+    "meta is empty": `update ${run} set meta = '' where run_id = $1`,
+    "phases are no JSON": `update ${run} set completed = 'build' where run_id = $1`
+  }
+  return Object.fromEntries(
+    Object.entries(statements).map((
+      [how, statement]
+    ) => [
+      how,
+      (runId: RunId.RunId) =>
+        Effect.scoped(
+          Effect.flatMap(hostPool({ max: 1 }), (pool) => Effect.promise(() => pool.query(statement, [runId])))
+        )
+    ])
+  )
+}
+
+/** How time passes for a store on a schema, and how it is damaged. */
+export const kitOptions = (schema: string): Conformance.Options => ({
+  elapse: Effect.sleep,
+  age: age(schema),
+  damages: damagesOf(schema)
+})

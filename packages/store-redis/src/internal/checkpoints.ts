@@ -115,7 +115,7 @@ export const make = (partitions: Partitions): Service => {
         case "begun":
           return Effect.succeed({ _tag: "Begun", lease: { runId, owner, fence: Read.number(first) } })
         case "resumed":
-          return Effect.succeed(Read.toResumed(reply, owner))
+          return Effect.fromResult(Read.toResumed("begin", reply, owner))
         case "replayed":
           return Effect.succeed<Replayed>({ _tag: "Replayed", run: Read.toRun(first, second, third) })
         case "busy":
@@ -241,7 +241,7 @@ export const make = (partitions: Partitions): Service => {
             if (tag === "none") return Effect.fail(new RunNotFound({ runId }))
             return tag === "held"
               ? Effect.fail(new LeaseHeld({ runId, retryAfterMillis: Read.number(millis) }))
-              : Effect.succeed(Read.toResumed(reply, owner))
+              : Effect.fromResult(Read.toResumed("claim", reply, owner))
           }
         )
       ),
@@ -253,10 +253,10 @@ export const make = (partitions: Partitions): Service => {
         (found) => found === 1 ? Effect.void : Effect.fail(new RunNotFound({ runId }))
       ),
     load: (runId: RunId) =>
-      Effect.flatMap(
-        call("load", load, ofRun(runId), [runId], (reply) => reply === null ? undefined : Read.toCheckpoint(reply)),
-        (checkpoint) => checkpoint === undefined ? Effect.fail(new RunNotFound({ runId })) : Effect.succeed(checkpoint)
-      ),
+      ask("load", load, ofRun(runId), [runId], (reply): ReturnType<Service["load"]> =>
+        reply === null
+          ? Effect.fail(new RunNotFound({ runId }))
+          : Effect.fromResult(Read.toCheckpoint("load", runId, reply))),
     delete: (lease) => guarded("delete", remove, lease, leaseArgs(lease), () => Effect.void),
     ping: Effect.asVoid(partitions.command("ping", (client) => client.ping()))
   }

@@ -39,18 +39,25 @@ export const claimNext = (partitions: Partitions): Service["claimNext"] =>
       Scan.dueSource(partitions, "claimNext", partition, "due", "ended", 0, filters)
     )
     const claimed: Array<Resumed> = []
+    const damaged: Array<StoreError> = []
     let start = Scan.firstDue
     for (let round = 0; round < maxRounds && claimed.length < limit; round++) {
       const page = mergePage(sources, start, limit - claimed.length, Scan.compareDue)
       const nothing = { items: [], next: undefined }
       // What was claimed so far must reach the caller.
       const { items, next } = yield* claimed.length === 0 ? page : Effect.orElseSucceed(page, () => nothing)
-      const won = yield* claimAll(partitions, owner, ttl, items.map(({ runId }) => runId), claimed.length > 0)
+      const answers = yield* claimAll(partitions, owner, ttl, items.map(({ runId }) => runId), claimed.length > 0)
+      const won = answers.flatMap((answer) => Result.isSuccess(answer) ? [answer.success] : [])
       claimed.push(...won)
-      // Others were faster, or there was much to look at: look again, or go on.
+      damaged.push(...answers.flatMap((answer) => Result.isFailure(answer) ? [answer.failure] : []))
+      // Others were faster, some were damaged, or there was much to look at: look again, or go on.
       if (won.length === items.length && next === undefined) break
       if (won.length === items.length && next !== undefined) start = next
     }
+    const [failure] = damaged
+    if (failure === undefined) return claimed
+    if (claimed.length === 0) return yield* failure
+    yield* Effect.logWarning("Damaged runs were left out", ...damaged.map(({ message }) => message))
     return claimed
   })
 
@@ -60,7 +67,7 @@ const claimAll = (
   ttl: Duration.Duration,
   ids: ReadonlyArray<string>,
   lenient: boolean
-): Effect.Effect<ReadonlyArray<Resumed>, StoreError> =>
+): Effect.Effect<ReadonlyArray<Result.Result<Resumed, StoreError>>, StoreError> =>
   Effect.flatMap(
     Effect.forEach(
       Scan.grouped(ids, (id) => partitions.ofRun(Scan.idOf(id)), claimSize),
@@ -70,7 +77,10 @@ const claimAll = (
           claimMany,
           partition,
           [Text.encode(owner), millisOf(ttl), partitions.name(), ...items],
-          (reply) => Read.list(reply).map((answer) => Read.toResumed(answer, owner))
+          (reply) =>
+            Read.list(reply).map((answer) =>
+              [Read.idOfResumed(answer), Read.toResumed("claimNext", answer, owner)] as const
+            )
         )),
       { concurrency: "unbounded" }
     ),
@@ -79,9 +89,8 @@ const claimAll = (
       const failure = results.find(Result.isFailure)
       // One partition may fail while others gave runs away: those are the caller's now.
       if (failure !== undefined && won.length === 0 && !lenient) return Effect.fail(failure.failure)
-      const order = new Map(ids.map((id, index) => [id, index]))
-      const rank = ({ lease }: Resumed): number => order.get(lease.runId) ?? 0
-      return Effect.succeed(won.toSorted((a, b) => rank(a) - rank(b)))
+      const answers = new Map(won)
+      return Effect.succeed(ids.flatMap((id) => answers.get(id) ?? []))
     }
   )
 
@@ -116,7 +125,7 @@ export const listInterrupted = (partitions: Partitions): Service["listInterrupte
       ...from(partition, "spent", status.includes("exhausted"))
     ])
     const { items, next } = yield* mergePage(sources, Scan.dueOf(page.cursor), Scan.limitOf(page), Scan.compareDue)
-    const runs = yield* Scan.readRuns(partitions, "listInterrupted", items.map(({ runId }) => runId))
+    const runs = yield* Scan.listRuns(partitions, "listInterrupted", items.map(({ runId }) => runId))
     const inFlight = runs.filter((run): run is RunInFlight => !isSettled(run) && status.includes(run.status))
     return { items: inFlight, ...(next === undefined ? undefined : { next: Scan.dueCursor(next) }) }
   })

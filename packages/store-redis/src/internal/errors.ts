@@ -73,5 +73,14 @@ export const corrupt = (operation: string, cause: unknown): StoreError =>
     cause
   })
 
+/** One run that cannot be read: it is named, and fails nothing else. */
+export const damaged = (operation: string, runId: string, cause: unknown): StoreError =>
+  cause instanceof StoreError ? cause : new StoreError({
+    operation,
+    reason: "corrupt",
+    detail: `run ${runId} is damaged: ${cause instanceof Error ? cause.message : String(cause)}`,
+    cause
+  })
+
 export const refused = (operation: string, detail: string): StoreError =>
   new StoreError({ operation, reason: "refused", detail })

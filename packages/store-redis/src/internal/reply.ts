@@ -9,8 +9,11 @@ import {
 } from "@everbeat/core/AgentRun"
 import type { Resumed } from "@everbeat/core/CheckpointStore"
 import type { RunCheckpoint, Segment } from "@everbeat/core/RunCheckpoint"
+import type { StoreError } from "@everbeat/core/StoreError"
 import * as DateTime from "effect/DateTime"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import * as Errors from "./errors.ts"
 import type { Reply } from "./partitions.ts"
 import * as Text from "./text.ts"
 
@@ -67,28 +70,57 @@ interface Head {
   readonly idempotency: Idempotency | undefined
 }
 
-const toHead = (reply: Reply | undefined, now: number): Head => {
+/** What to take for a part that cannot be read, or that it may not be missing. */
+type Mend = <A>(part: () => A, otherwise: () => A) => A
+
+const whole: Mend = (part) => part()
+
+/** For people who look for the run: what can be read of it is enough to find it, and to end it. */
+const mended: Mend = (part, otherwise) => {
+  try {
+    return part()
+  } catch {
+    return otherwise()
+  }
+}
+
+/** What the fields tell of a run, apart from its `meta`. */
+const toMeta = (runId: string, fields: ReadonlyArray<Reply>): RunMeta => {
+  const [agentName, kind, name, hash, caller, channel, parent] = fields
+  const [callerId, channelId, parentRunId] = [optional(caller), optional(channel), optional(parent)]
+  return decodeMeta({
+    runId,
+    kind,
+    agentName,
+    definition: { name: Text.decode(text(name)), hash: Text.decode(text(hash)) },
+    ...(callerId === undefined ? undefined : { callerId }),
+    ...(channelId === undefined ? undefined : { channelId }),
+    ...(parentRunId === undefined ? undefined : { parentRunId })
+  })
+}
+
+const toHead = (runId: string, reply: Reply | undefined, now: number, mend: Mend): Head => {
   const [fields, attempts] = list(reply)
-  const [meta, n, max, stalled, lease, cancel, start, updated, iteration, phase, phases, key, print, fence] = list(
-    fields
-  )
-  const leaseUntil = number(lease)
-  const spent = number(n) >= number(max) || number(stalled) >= 2
+  const all = list(fields)
+  const [meta, n, max, stalled, lease, cancel, start, updated, iteration, phase, phases, key, print, fence] = all
+  const zero = (): number => 0
+  const leaseUntil = mend(() => number(lease), zero)
+  const spent = mend(() => number(n) >= number(max) || number(stalled) >= 2, () => true)
   return {
     run: {
-      ...decodeMeta(JSON.parse(text(meta))),
+      ...mend(() => decodeMeta(JSON.parse(text(meta))), () => toMeta(runId, all.slice(14))),
       status: leaseUntil > now ? "running" : spent ? "exhausted" : "interrupted",
-      startedAt: instant(start),
-      updatedAt: instant(updated),
-      iteration: number(iteration),
-      phase: Text.decode(text(phase)),
-      completedPhases: decodeTexts(JSON.parse(text(phases))),
-      attempts: list(attempts).map(toAttempt),
+      startedAt: DateTime.makeUnsafe(mend(() => number(start), zero)),
+      updatedAt: DateTime.makeUnsafe(mend(() => number(updated), zero)),
+      iteration: mend(() => number(iteration), zero),
+      phase: mend(() => Text.decode(text(phase)), () => ""),
+      completedPhases: mend(() => decodeTexts(JSON.parse(text(phases))), () => []),
+      attempts: list(attempts).flatMap((attempt, index) => mend(() => [toAttempt(attempt, index)], () => [])),
       leaseUntil: DateTime.makeUnsafe(leaseUntil),
       cancelRequested: cancel !== null
     },
     fence: number(fence),
-    idempotency: toIdempotency(key, print)
+    idempotency: mend(() => toIdempotency(key, print), () => undefined)
   }
 }
 
@@ -99,10 +131,12 @@ const toSegments = (segments: string): ReadonlyArray<Segment> =>
   })
 
 const toCheckpointWithHead = (
+  runId: string,
   reply: Reply | undefined
 ): { readonly head: Head; readonly checkpoint: RunCheckpoint } => {
+  if (typeof reply === "string") throw new Error(reply) // the script says what is wrong
   const [now, head, position, segments, notes, workspace, rows] = list(reply)
-  const parsed = toHead(head, number(now))
+  const parsed = toHead(runId, head, number(now), whole)
   return {
     head: parsed,
     checkpoint: {
@@ -116,19 +150,33 @@ const toCheckpointWithHead = (
   }
 }
 
-export const toCheckpoint = (reply: Reply): RunCheckpoint => toCheckpointWithHead(reply).checkpoint
+/** Whether the checkpoint of one run can be read. */
+const named = <A>(operation: string, runId: string, decode: () => A): Result.Result<A, StoreError> =>
+  Result.try({ try: decode, catch: (cause) => Errors.damaged(operation, runId, cause) })
 
-/** The answer `{ 'resumed', exhausted, checkpoint }`. */
-export const toResumed = (reply: Reply, owner: string): Resumed => {
+export const toCheckpoint = (
+  operation: string,
+  runId: string,
+  reply: Reply
+): Result.Result<RunCheckpoint, StoreError> =>
+  named(operation, runId, () => toCheckpointWithHead(runId, reply).checkpoint)
+
+/** Which run the answer `{ 'resumed', exhausted, checkpoint, id }` is about. */
+export const idOfResumed = (reply: Reply): string => text(list(reply)[3])
+
+export const toResumed = (operation: string, reply: Reply, owner: string): Result.Result<Resumed, StoreError> => {
   const [, spent, stored] = list(reply)
-  const { checkpoint, head } = toCheckpointWithHead(stored)
-  return {
-    _tag: "Resumed",
-    lease: { runId: checkpoint.runId, owner, fence: head.fence },
-    checkpoint,
-    exhausted: number(spent) === 1,
-    idempotency: head.idempotency
-  }
+  const runId = idOfResumed(reply)
+  return named(operation, runId, () => {
+    const { checkpoint, head } = toCheckpointWithHead(runId, stored)
+    return {
+      _tag: "Resumed",
+      lease: { runId: checkpoint.runId, owner, fence: head.fence },
+      checkpoint,
+      exhausted: number(spent) === 1,
+      idempotency: head.idempotency
+    }
+  })
 }
 
 /** A record; the key of its run is added when its owner did not name it. */
@@ -138,12 +186,21 @@ export const toRun = (record: Reply | undefined, key: Reply | undefined, print: 
   return idempotency === undefined || run.idempotency !== undefined ? run : { ...run, idempotency }
 }
 
-/** The answer `{ now, runs }`: what is gone is left out. */
-export const toRuns = (reply: Reply): ReadonlyArray<AgentRun | RunInFlight> => {
+/** The answer `{ now, runs }` for these ids: what is gone is left out. */
+export const toRuns = (
+  operation: string,
+  reply: Reply,
+  ids: ReadonlyArray<string>
+): ReadonlyArray<readonly [id: string, run: Result.Result<AgentRun | RunInFlight, StoreError>]> => {
   const [now, runs] = list(reply)
-  return list(runs).flatMap((entry) => {
+  return list(runs).flatMap((entry, index) => {
     if (entry === null) return []
-    const [kind, value, key, print] = list(entry)
-    return [kind === "head" ? toHead(value, number(now)).run : toRun(value, key, print)]
+    const runId = ids[index] ?? ""
+    const run = named(operation, runId, () => {
+      if (typeof entry === "string") throw new Error(entry) // the script says what is wrong
+      const [kind, value, key, print] = list(entry)
+      return kind === "head" ? toHead(runId, value, number(now), mended).run : toRun(value, key, print)
+    })
+    return [[runId, run] as const]
   })
 }

@@ -1,7 +1,7 @@
 import type { AgentRun, RunInFlight } from "@everbeat/core/AgentRun"
 import type { PageRequest } from "@everbeat/core/CheckpointStore"
 import type { RunFilter, RunStore } from "@everbeat/core/RunStore"
-import { RunNotFound } from "@everbeat/core/StoreError"
+import { RunNotFound, type StoreError } from "@everbeat/core/StoreError"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import { mergePage } from "./merge.ts"
@@ -39,7 +39,7 @@ export const make = (partitions: Partitions): RunStore["Service"] => {
       Scan.limitOf(page),
       Scan.compareNewest
     )
-    const runs = yield* Scan.readRuns(partitions, "list", items)
+    const runs = yield* Scan.listRuns(partitions, "list", items)
     return { items: runs, ...(next === undefined ? undefined : { next }) }
   })
 
@@ -47,8 +47,8 @@ export const make = (partitions: Partitions): RunStore["Service"] => {
     get: (runId) =>
       Effect.flatMap(
         Scan.readRuns(partitions, "get", [runId]),
-        ([run]): Effect.Effect<AgentRun | RunInFlight, RunNotFound> =>
-          run === undefined ? Effect.fail(new RunNotFound({ runId })) : Effect.succeed(run)
+        ([run]): Effect.Effect<AgentRun | RunInFlight, RunNotFound | StoreError> =>
+          run === undefined ? Effect.fail(new RunNotFound({ runId })) : Effect.fromResult(run)
       ),
     list,
     prune: Prune.prune(partitions),

@@ -4,6 +4,7 @@ import type { PageRequest } from "@everbeat/core/CheckpointStore"
 import { isRunId, type RunId } from "@everbeat/core/RunId"
 import type { StoreError } from "@everbeat/core/StoreError"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import { read, scanDue, scanRuns } from "./lua/read.ts"
 import type { Source } from "./merge.ts"
 import type { Partitions, Reply } from "./partitions.ts"
@@ -114,24 +115,34 @@ export const grouped = <A>(
   ).flat()
 }
 
-/** Reads runs in the order of the ids; those that are gone by now are left out. */
+/** Reads runs in the order of the ids, each as whether it can be read; those that are gone by now are left out. */
 export const readRuns = (
   partitions: Partitions,
   operation: string,
   ids: ReadonlyArray<string>
-): Effect.Effect<ReadonlyArray<AgentRun | RunInFlight>, StoreError> =>
+): Effect.Effect<ReadonlyArray<Result.Result<AgentRun | RunInFlight, StoreError>>, StoreError> =>
   Effect.map(
     Effect.forEach(
       grouped(ids, (id) => partitions.ofRun(idOf(id)), readSize),
       ({ items, partition }) =>
-        partitions.call(operation, read, partition, items, (reply: Reply) => Read.toRuns(reply)),
+        partitions.call(operation, read, partition, items, (reply: Reply) => Read.toRuns(operation, reply, items)),
       { concurrency: "unbounded" }
     ),
     (groups) => {
-      const runs = new Map<string, AgentRun | RunInFlight>(groups.flat().map((run) => [run.runId, run]))
+      const runs = new Map(groups.flat())
       return ids.flatMap((id) => runs.get(id) ?? [])
     }
   )
+
+/** Those that can be read. The others are told, and hide none of them. */
+export const listRuns = (partitions: Partitions, operation: string, ids: ReadonlyArray<string>) =>
+  Effect.flatMap(readRuns(partitions, operation, ids), (found) => {
+    const runs = found.flatMap((run) => Result.isSuccess(run) ? [run.success] : [])
+    const damaged = found.flatMap((run) => Result.isFailure(run) ? [run.failure.message] : [])
+    return damaged.length === 0
+      ? Effect.succeed(runs)
+      : Effect.as(Effect.logWarning("Damaged runs were left out of a list", ...damaged), runs)
+  })
 
 // What the sets hold are the ids that callers gave.
 export const idOf = (id: string): RunId => id as RunId

@@ -1,11 +1,12 @@
 /** Cancels a run, wherever it is, and those that it started. */
 import * as Effect from "effect/Effect"
 import { RunAlreadySettled } from "../../AgentError.ts"
-import { type AgentRun, isSettled, metaOf } from "../../AgentRun.ts"
-import type { Resumed } from "../../CheckpointStore.ts"
+import { type AgentRun, type Idempotency, isSettled, metaOf, type RunInFlight } from "../../AgentRun.ts"
+import * as Lease from "../../Lease.ts"
+import type { LeaseLost } from "../../PassError.ts"
 import type { RunId } from "../../RunId.ts"
 import type { RunStore } from "../../RunStore.ts"
-import { RunNotFound, type StoreError } from "../../StoreError.ts"
+import { type LeaseHeld, RunNotFound, type StoreError } from "../../StoreError.ts"
 import type { Hub } from "../checkpointer/hub.ts"
 import { compose, settle } from "../checkpointer/settle.ts"
 import type { Stoppable } from "./activeRun.ts"
@@ -21,11 +22,11 @@ export const makeCancel = (
   active: ReadonlyMap<RunId, Stoppable>
 ) => {
   /** Nobody has it: it is recorded without running anything. */
-  const close = ({ checkpoint, idempotency, lease }: Resumed) => {
-    const { attempts, startedAt } = checkpoint
-    const { urls, warnings } = Ledger.peek(checkpoint.notes)
+  const close = (lease: Lease.Lease, state: RunInFlight, notes?: string, idempotency?: Idempotency) => {
+    const { attempts, startedAt } = state
+    const { urls, warnings } = Ledger.peek(notes)
     const run = compose({
-      meta: metaOf(checkpoint),
+      meta: metaOf(state),
       startedAt,
       finishedAt: watch.at(),
       attempts,
@@ -42,6 +43,14 @@ export const makeCancel = (
       Effect.tapError(() => Effect.ignore(store.release(lease, "not recorded", { unstarted: true })))
     )
   }
+
+  /** What is damaged is claimed all the same, and its head tells by whom: nobody can continue it, but it can be ended. */
+  const closeDamaged = Effect.fnUntraced(function*(error: StoreError, runId: RunId) {
+    if (error.reason !== "corrupt") return yield* error
+    const state = yield* runs.get(runId)
+    const lease = isSettled(state) ? undefined : Lease.newest(state)
+    return isSettled(state) || lease?.owner !== owner ? yield* error : yield* close(lease, state)
+  })
 
   const gone = (runId: RunId): Effect.Effect<never, CancelError> =>
     Effect.flatMap(runs.get(runId), (state): Effect.Effect<never, CancelError> =>
@@ -70,7 +79,11 @@ export const makeCancel = (
       yield* Effect.forEach(yield* children(runId), (child) => Effect.ignore(cancel(child)), { discard: true })
       if (state.status === "running") return undefined
       return yield* Effect.uninterruptible(
-        Effect.flatMap(store.claim(runId, owner, ttl), close)
+        Effect.matchEffect(store.claim(runId, owner, ttl), {
+          onSuccess: ({ checkpoint, idempotency, lease }) => close(lease, checkpoint, checkpoint.notes, idempotency),
+          onFailure: (error): Effect.Effect<AgentRun, CancelError | LeaseHeld | LeaseLost> =>
+            error._tag === "StoreError" ? closeDamaged(error, runId) : Effect.fail(error)
+        })
       ).pipe(
         Effect.catchTags({
           LeaseHeld: () => Effect.undefined, // its new owner learns of it

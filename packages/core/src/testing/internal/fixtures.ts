@@ -186,6 +186,10 @@ export const race = <A, E, R>(
 ): Effect.Effect<Array<Result.Result<A, E>>, never, R> =>
   Effect.forEach(effects, Effect.result, { concurrency: "unbounded" })
 
+/** What somebody may ask for whom the types do not hold back: the id in capitals, and what is no id at all. */
+export const noRunIds = (runId: RunId.RunId): ReadonlyArray<RunId.RunId> =>
+  [runId.toUpperCase(), runId.slice(1), "", "\0", "\ud800"].map((text) => text as RunId.RunId)
+
 /** Reads a list to its end. */
 export const allPages = Effect.fnUntraced(function*<A, E, R>(
   list: (page: PageRequest) => Effect.Effect<Page<A>, E, R>,

@@ -35,16 +35,16 @@ if keyed then
 end
 local other = keyed or (exclusive and redis.call('HGET', B .. ':guards', f.agent))
 if other then
-  local h = redis.call('HMGET', K(other), 'lease', 'key', 'call', 'cs', 'cancel', 'def', 'hash')
-  if h[1] then
-    if h[3] == call then return { 'resumed', h[4], checkpoint(other) } end
-    local left = math.max(0, tonumber(h[1]) - now)
+  local h = redis.call('HMGET', K(other), 'lease', 'key', 'call', 'cs', 'cancel', 'def', 'hash', 'fence')
+  if h[8] then
+    if h[3] == call then return { 'resumed', h[4], checkpoint(other), other } end
+    local left = math.max(0, num(h[1], 0) - now)
     -- A run whose cancel was requested goes to any caller, to close it.
     if left > 0 or not (h[5] or not f.key or h[2] == f.key) then return { 'busy', other, int(left) } end
     local same = h[6] == f.def and (not sameHash or h[7] == f.hash)
     if not (h[5] or same) then return { 'other', other, h[6] } end
     local spent = take(other, owner, ttl, call)
-    return { 'resumed', spent, checkpoint(other) }
+    return { 'resumed', spent, checkpoint(other), other }
   end
 end
 if redis.call('EXISTS', k) == 1 then return { 'exists' } end

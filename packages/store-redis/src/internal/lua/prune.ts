@@ -69,8 +69,8 @@ local ids = redis.call('ZRANGEBYSCORE', B .. ':spent', '-inf', '(' .. int(now - 
 local gone, kept = 0, 0
 for _, id in ipairs(ids) do
   if gone >= left then break end
-  local v = redis.call('HMGET', K(id), 'key', 'lease')
-  if v[1] and now - tonumber(v[2]) < retention then
+  local v = redis.pcall('HMGET', K(id), 'key', 'lease')
+  if v[1] and now - num(v[2], 0) < retention then
     kept = kept + 1
   else
     dropHead(id)

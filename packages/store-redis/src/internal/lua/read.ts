@@ -18,14 +18,15 @@ export const read = Shared.script(
   Shared.base,
   Shared.head,
   `
+local function read(id)
+  local v = redis.call('HMGET', K(id), 'fence', 'record', 'key', 'print')
+  if v[1] then return { 'head', head(id) } end
+  return v[2] and { 'record', v[2], v[3], v[4] }
+end
 local runs = {}
 for i, id in ipairs(ARGV) do
-  local v = redis.call('HMGET', K(id), 'fence', 'record', 'key', 'print')
-  if v[1] then
-    runs[i] = { 'head', head(id) }
-  else
-    runs[i] = v[2] and { 'record', v[2], v[3], v[4] } or false
-  end
+  local ok, run = pcall(read, id)
+  runs[i] = not ok and 'its key cannot be read' or run or false
 end
 return { int(now), runs }
 `
@@ -47,14 +48,15 @@ local f = {}
 for i = 5, #ARGV, 2 do f[ARGV[i]] = ARGV[i + 1] end
 local plain = #ARGV == 4
 local function matches(id)
-  local v = redis.call('HMGET', K(id), 'agent', 'kind', 'caller', 'start', 'status', 'lease', 'n', 'max', 'stalled')
+  local v = redis.pcall('HMGET', K(id), 'agent', 'kind', 'caller', 'start', 'status', 'lease', 'n', 'max', 'stalled')
+  if v.err then return false end
   if not v[1] then
     redis.call('ZREM', z, id) -- a record that has expired
     return false
   end
-  local status = v[5] or (tonumber(v[6]) > now and 'running') or (isSpent(v[7], v[8], v[9]) and 'exhausted') or 'interrupted'
+  local status = v[5] or (num(v[6], 0) > now and 'running') or (isSpent(v[7], v[8], v[9]) and 'exhausted') or 'interrupted'
   return (not f.agent or v[1] == f.agent) and (not f.kind or v[2] == f.kind) and (not f.caller or v[3] == f.caller) and
-    (not f.from or tonumber(v[4]) >= tonumber(f.from)) and (not f['until'] or tonumber(v[4]) < tonumber(f['until'])) and
+    (not f.from or num(v[4], 0) >= tonumber(f.from)) and (not f['until'] or num(v[4], 0) < tonumber(f['until'])) and
     (not f.status or string.find(f.status, ',' .. status .. ',', 1, true) ~= nil)
 end
 while #found < want and looked < budget and done == 0 do
@@ -100,8 +102,8 @@ for i = 8, #ARGV, 2 do
 end
 local plain = #ARGV == 7
 local function matches(id)
-  local v = redis.call('HMGET', K(id), 'agent', 'kind', 'caller', 'channel', 'parent', 'def')
-  return v[1] and (not f.agent or v[1] == f.agent) and (not f.kind or v[2] == f.kind) and
+  local v = redis.pcall('HMGET', K(id), 'agent', 'kind', 'caller', 'channel', 'parent', 'def')
+  return not v.err and v[1] and (not f.agent or v[1] == f.agent) and (not f.kind or v[2] == f.kind) and
     (not f.caller or v[3] == f.caller) and (not f.channel or v[4] == f.channel) and
     (not f.parent or v[5] == f.parent) and (not f.root or not v[5]) and (not definitions or definitions[v[6]])
 end

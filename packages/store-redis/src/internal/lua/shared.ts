@@ -32,13 +32,15 @@ local micros = T[1] * 1000000 + T[2]
 local now = math.floor(micros / 1000)
 -- A number as text: Lua itself would write a large one with an exponent.
 local function int(x) return string.format('%.0f', x) end
+-- A number that a run in flight must have: without it something else goes on.
+local function num(x, otherwise) return tonumber(x) or otherwise end
 local function K(id) return B .. ':run:' .. id end
 local function R(id) return B .. ':rows:' .. id end
 `
 
 /** Puts a run in flight where its lease belongs. */
 export const place = `
-local function isSpent(n, max, stalled) return tonumber(n) >= tonumber(max) or tonumber(stalled) >= 2 end
+local function isSpent(n, max, stalled) return num(n, 1) >= num(max, 0) or num(stalled, 2) >= 2 end
 local function place(id, lease, spent)
   redis.call('ZADD', B .. (spent and ':spent' or ':due'), int(lease), id)
   redis.call('ZREM', B .. (spent and ':due' or ':spent'), id)
@@ -66,9 +68,9 @@ export const take = `
 local function take(id, owner, ttl, call)
   local k = K(id)
   local h = redis.call('HMGET', k, 'n', 'max', 'stalled', 'lease', 'released', 'fence')
-  local n, stalled = tonumber(h[1]), tonumber(h[3])
+  local n, stalled = num(h[1], 1), num(h[3], 1)
   local spent = isSpent(n, h[2], stalled)
-  local fence = int(math.max(tonumber(h[6]) + 1, micros))
+  local fence = int(math.max(num(h[6], 0) + 1, micros))
   local m = n + 1
   local set = { 'HSET', k, 'n', m, 'stalled', stalled + 1, 'owner', owner, 'fence', fence, 'lease', int(now + ttl),
     'o' .. m, owner, 'f' .. m, fence, 's' .. m, int(now), 'call', call, 'cs', spent and '1' or '0' }
@@ -79,7 +81,7 @@ local function take(id, owner, ttl, call)
     set[#set + 1] = value
   end
   if not closed then
-    add('e', h[4])
+    add('e', int(num(h[4], now)))
     add('k', h[5] and 'released' or 'expired')
     if h[5] and h[5] ~= '' then add('r', h[5]) end
   end
@@ -95,25 +97,31 @@ export const head = `
 local function head(id)
   local k = K(id)
   local h = redis.call('HMGET', k, 'meta', 'n', 'max', 'stalled', 'lease', 'cancel', 'start', 'upd', 'iter', 'phase',
-    'phases', 'key', 'print', 'fence')
+    'phases', 'key', 'print', 'fence', 'agent', 'kind', 'def', 'hash', 'caller', 'channel', 'parent')
   local attempts = {}
-  for i = 1, tonumber(h[2] or 0) do
+  for i = 1, num(h[2], 0) do
     attempts[i] = redis.call('HMGET', k, 'o' .. i, 'f' .. i, 's' .. i, 'e' .. i, 'k' .. i, 'r' .. i)
   end
   return { h, attempts }
 end
 `
 
-/** Reads a whole checkpoint. */
+/** Reads a whole checkpoint. Of one that is damaged, answers what is wrong: the run is claimed all the same. */
 export const checkpoint = `
-local function checkpoint(id)
+local function whole(id)
   local h = head(id)
   local v = redis.call('HMGET', K(id), 'segs', 'notes', 'ws')
+  local count = redis.call('LLEN', R(id))
   local rows = {}
-  for from, to in string.gmatch(v[1], '(%d+),(%d+)') do
+  for from, to in string.gmatch(v[1] or '', '(%d+),(%d+)') do
+    if tonumber(to) > count then return 'rows of its history are missing' end
     rows[#rows + 1] = tonumber(to) > tonumber(from) and redis.call('LRANGE', R(id), from, tonumber(to) - 1) or {}
   end
-  return { int(now), h, redis.call('LLEN', R(id)), v[1], v[2], v[3], rows }
+  return { int(now), h, count, v[1], v[2], v[3], rows }
+end
+local function checkpoint(id)
+  local ok, answer = pcall(whole, id)
+  return ok and answer or 'its keys cannot be read'
 end
 `
 
@@ -139,10 +147,11 @@ local function land(id, agent)
   if redis.call('HGET', B .. ':guards', agent) == id then redis.call('HDEL', B .. ':guards', agent) end
 end
 local function dropHead(id)
-  local v = redis.call('HMGET', K(id), 'agent', 'caller', 'key')
-  land(id, v[1])
-  unindex(id, v[1], v[2])
-  unkey(id, v[1], v[3])
+  local v = redis.pcall('HMGET', K(id), 'agent', 'caller', 'key')
+  local agent = v[1] or ''
+  land(id, agent)
+  unindex(id, agent, v[2])
+  unkey(id, agent, v[3])
 end
 -- Removes a settled run; m is its member in the sets by time, which outlives a record with a life of its own.
 local function dropRun(id, m)

@@ -64,8 +64,9 @@ local answers = {}
 for i = 2, #ARGV, 3 do
   local id = ARGV[i]
   local k = K(id)
-  local h = redis.call('HMGET', k, 'fence', 'owner', 'released', 'n', 'max', 'stalled', 'cancel')
-  local why = refusal(h, ARGV[i + 1], ARGV[i + 2])
+  local h = redis.pcall('HMGET', k, 'fence', 'owner', 'released', 'n', 'max', 'stalled', 'cancel')
+  -- Whatever is wrong with this one, the others keep their leases.
+  local why = h.err and 'unknown' or refusal(h, ARGV[i + 1], ARGV[i + 2])
   if not why then
     redis.call('HSET', k, 'lease', int(now + ttl))
     place(id, now + ttl, isSpent(h[4], h[5], h[6]))
@@ -90,11 +91,11 @@ if h[3] and h[7] == ARGV[4] then return { 'released' } end
 local why = refusal(h, ARGV[2], ARGV[3])
 if why then return { why } end
 local n, stalled = h[4], h[6]
-if ARGV[6] == '1' and tonumber(n) > 1 then
+if ARGV[6] == '1' and num(n, 1) > 1 then
   redis.call('HDEL', K(id), 'o' .. n, 'f' .. n, 's' .. n)
-  n, stalled = n - 1, stalled - 1
+  n, stalled = n - 1, num(stalled, 1) - 1
 end
-redis.call('HSET', K(id), 'lease', int(now), 'released', ARGV[5], 'call', ARGV[4], 'n', n, 'stalled', stalled)
+redis.call('HSET', K(id), 'lease', int(now), 'released', ARGV[5], 'call', ARGV[4], 'n', n or 1, 'stalled', stalled or 1)
 place(id, now, isSpent(n, h[5], stalled))
 return { 'released' }
 `
