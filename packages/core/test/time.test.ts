@@ -1,8 +1,21 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Heartbeat, Step } from "@everbeat/core"
+import { Agent, AgentRun, AgentSupervisor, Heartbeat, RunStore, Step } from "@everbeat/core"
 import { Cause, Clock, Deferred, Effect, Exit, Fiber, Layer, Schedule, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import { type AnyStep, Bad, codes, layer, Low, pass, quiet, scaled, statuses } from "./support.ts"
+import {
+  type AnyStep,
+  Bad,
+  codes,
+  engineOver,
+  layer,
+  Low,
+  pass,
+  quiet,
+  scaled,
+  statuses,
+  stores,
+  withEngine
+} from "./support.ts"
 
 it.layer(layer)("time", (it) => {
   it.effect("the default limit interrupts a step for real", () =>
@@ -156,6 +169,45 @@ it.layer(layer)("time", (it) => {
       assert.strictEqual(report.finishedAt.epochMilliseconds, 10_000_000)
       assert.isAtLeast(report.steps[0]?.millis ?? -1, 0)
     }))
+
+  it.effect("a wall clock that jumps backwards ends no attempt before it began", () =>
+    Effect.gen(function*() {
+      const instants = ({ attempts, finishedAt, startedAt }: AgentRun.AgentRun) => [
+        startedAt.epochMilliseconds,
+        ...attempts.flatMap(({ endedAt, startedAt }) => [startedAt.epochMilliseconds, endedAt?.epochMilliseconds]),
+        finishedAt.epochMilliseconds
+      ]
+      const runs = yield* RunStore.RunStore
+      const real = yield* Clock.Clock
+      const behind: Clock.Clock = Object.create(real, {
+        currentTimeMillisUnsafe: { value: () => real.currentTimeMillisUnsafe() - 3_600_000 }
+      })
+      const gate = yield* Deferred.make<void>()
+      const heartbeat = Heartbeat.make("t", [Step.make("a", Deferred.await(gate))])
+      const first = yield* Effect.scoped(Effect.gen(function*() {
+        return yield* Heartbeat.start(heartbeat, { agent: "triage" }).pipe(withEngine(yield* engineOver()))
+      }))
+      yield* TestClock.adjust("10 minutes")
+      yield* Deferred.succeed(gate, undefined)
+      // The second attempt is in a process whose clock is behind that of the store, which dates attempts.
+      const report = yield* Effect.gen(function*() {
+        return yield* Heartbeat.run(heartbeat, { agent: "triage" }).pipe(withEngine(yield* engineOver()))
+      }).pipe(Effect.provideService(Clock.Clock, behind))
+      const run = yield* runs.get(first.runId)
+      assert(AgentRun.isSettled(run))
+      assert.strictEqual(report.runId, first.runId)
+      assert.lengthOf(run.attempts, 2)
+      assert.deepStrictEqual(instants(run), instants(run).toSorted((a = 0, b = 0) => a - b))
+      assert.strictEqual(report.finishedAt.epochMilliseconds, run.finishedAt.epochMilliseconds)
+
+      // And so for an agent.
+      const agent = Agent.make("coder", { message: Schema.String, run: () => TestClock.setTime(1000) })
+      const supervisor = yield* AgentSupervisor.make()
+      yield* TestClock.adjust("1 hour")
+      const handle = yield* Agent.start(agent).pipe(Effect.provideService(AgentSupervisor.AgentSupervisor, supervisor))
+      const record = yield* handle.record
+      assert.deepStrictEqual(instants(record), instants(record).toSorted((a = 0, b = 0) => a - b))
+    }).pipe(Effect.provide(Layer.fresh(stores))))
 
   it.effect("what the caller sees does not depend on timing", () =>
     Effect.gen(function*() {

@@ -157,6 +157,17 @@ describe("PostgresStore, when something fails", () => {
       assert.deepStrictEqual(second, { items: [] }) // a page of none but damaged ones ends nothing else
     }).pipe(Effect.scoped))
 
+  it.live("ends no attempt before it began, when the clock of the server was set back", () =>
+    Effect.gen(function*() {
+      const { checkpoints, pool, schema } = yield* freshStore()
+      const lease = yield* begun(checkpoints)
+      yield* checkpoints.release(lease)
+      yield* sql(pool, `update ${schema}.run set attempt_at = attempt_at + interval '1 hour'`)
+      const { checkpoint: { attempts: [first] } } = yield* checkpoints.claim(lease.runId, "heir", ttl)
+      assert(first !== undefined)
+      assert.deepStrictEqual(first.endedAt, first.startedAt)
+    }).pipe(Effect.scoped))
+
   it.live("refuses a key that is too long for the index", () =>
     Effect.gen(function*() {
       const { checkpoints } = yield* freshStore()

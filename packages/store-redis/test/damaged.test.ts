@@ -80,6 +80,17 @@ describe("RedisStore, on a damaged run", () => {
       }).pipe(Effect.scoped))
   }
 
+  it.live("ends no attempt before it began, when the clock of the server was set back", () =>
+    Effect.gen(function*() {
+      const { checkpoints, client, interrupted, keysOf } = yield* opened("clock")
+      const { runId } = yield* interrupted()
+      const { hash } = yield* keysOf(runId)
+      yield* Effect.promise(() => client.hincrby(hash, "s1", 3_600_000))
+      const { checkpoint: { attempts: [first] } } = yield* checkpoints.claim(runId, "heir", ttl)
+      assert(first !== undefined)
+      assert.deepStrictEqual(first.endedAt, first.startedAt)
+    }).pipe(Effect.scoped))
+
   it.live("cancels it", () =>
     Effect.gen(function*() {
       const { checkpoints, client, keysOf, runs } = yield* opened("cancel")

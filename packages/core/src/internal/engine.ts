@@ -1,7 +1,7 @@
 /** The engine: validates, asks the store, and runs, joins or replays a pass. */
 import type * as Clock from "effect/Clock"
 import { uuidV7Unsafe } from "effect/crypto/SecureRandom"
-import * as DateTime from "effect/DateTime"
+import type * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -30,6 +30,7 @@ import { runPass } from "./pass.ts"
 import { fromRun, toRun } from "./passReport.ts"
 import type { Restored } from "./passRunner.ts"
 import { Meters } from "./passTelemetry.ts"
+import { endOf } from "./recordEnd.ts"
 import { joinKeeper } from "./sharedKeeper.ts"
 import { takeOver } from "./takeOver.ts"
 
@@ -177,13 +178,12 @@ export const makeEngine = Effect.fnUntraced(function*(
   /** Somebody cancelled an interrupted pass: it is recorded as that, without running anything. */
   const closeCancelled = ({ checkpoint, idempotency, lease }: Resumed) => {
     const { agentName, attempts, runId, startedAt } = checkpoint
-    const finishedAt = watch.at()
     const report = {
       runId,
       agentName,
       status: "ok",
       startedAt,
-      finishedAt: DateTime.max(startedAt, finishedAt),
+      finishedAt: endOf(watch.at(), startedAt, attempts),
       summary: "cancelled while it was interrupted",
       warnings: [],
       errors: [],

@@ -1,6 +1,7 @@
 /** One pass from the granted lease to its record. */
 import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -127,7 +128,8 @@ const execute = (
     compose({
       meta,
       startedAt: granted.startedAt,
-      nowMillis: state.clock.currentTimeMillisUnsafe(),
+      now: DateTime.makeUnsafe(state.clock.currentTimeMillisUnsafe()),
+      attempts: granted.attempts,
       origin: granted.origin,
       recorded: state.runs !== undefined
     }, steps)

@@ -1,17 +1,19 @@
 /** Composes the report and the record of a pass from the outcomes of its steps. */
-import * as DateTime from "effect/DateTime"
+import type * as DateTime from "effect/DateTime"
 import type { AgentRun, Attempt, Idempotency, RunMeta, SettledStatus, StepOutcome } from "../AgentRun.ts"
 import type { Diagnostic } from "../Diagnostic.ts"
 import { DiagnosticsTruncated } from "../Fault.ts"
 import type { AnyReport } from "../Report.ts"
 import { fromValue, type Live, recorded } from "./diagnose.ts"
 import type { Steps } from "./passRunner.ts"
+import { endOf, settledAttempts } from "./recordEnd.ts"
 import { maxPerPass } from "./stepRun.ts"
 
 export interface ReportSetup {
   readonly meta: RunMeta
   readonly startedAt: DateTime.Utc
-  readonly nowMillis: number
+  readonly now: DateTime.Utc
+  readonly attempts: ReadonlyArray<Attempt>
   readonly origin: AnyReport["origin"]
   readonly recorded: boolean
 }
@@ -57,7 +59,7 @@ export const compose = (setup: ReportSetup, steps: Steps): AnyReport => {
   const errors = allErrors.slice(0, maxPerPass)
   const warnings = allWarnings.slice(0, maxPerPass - errors.length)
   dropped += allErrors.length - errors.length + allWarnings.length - warnings.length
-  const finishedAt = later(setup.startedAt, setup.nowMillis)
+  const finishedAt = endOf(setup.now, setup.startedAt, setup.attempts)
   if (dropped > 0 || droppedUrls > 0) {
     const truncated = new DiagnosticsTruncated({ diagnostics: dropped, urls: droppedUrls })
     warnings.push(fromValue("warning", undefined, truncated, finishedAt))
@@ -79,10 +81,6 @@ export const compose = (setup: ReportSetup, steps: Steps): AnyReport => {
   }
 }
 
-/** A wall clock that jumps backwards must not end a run before it began. */
-const later = (startedAt: DateTime.Utc, millis: number): DateTime.Utc =>
-  millis < DateTime.toEpochMillis(startedAt) ? startedAt : DateTime.makeUnsafe(millis)
-
 /** Adds an error that concerns the pass as a whole. */
 export const withError = (report: AnyReport, value: unknown): AnyReport => ({
   ...report,
@@ -102,10 +100,6 @@ export const toRun = (
   attempts: ReadonlyArray<Attempt>,
   idempotency: Idempotency | undefined
 ): AgentRun => {
-  const last = attempts.at(-1)
-  const settled = last === undefined
-    ? attempts
-    : [...attempts.slice(0, -1), { ...last, endedAt: report.finishedAt, end: "settled" as const }]
   return {
     ...meta,
     status,
@@ -116,7 +110,7 @@ export const toRun = (
     errors: strip(report.errors),
     touchedIssueUrls: report.touchedIssueUrls,
     steps: report.steps,
-    attempts: settled,
+    attempts: settledAttempts(attempts, report.finishedAt),
     ...(idempotency === undefined ? undefined : { idempotency })
   }
 }

@@ -75,12 +75,12 @@ export const mayHaveEnded = (r: string): string => `${r}.due <= statement_timest
  */
 export const unstarted = "e'\\x10'"
 
-/** Hands a run to a new owner; the attempt so far joins the past ones. */
+/** Hands a run to a new owner; the attempt so far joins the past ones. The clock may have been set back during it. */
 export const taken = (r: string, owner: string, ttl: string): string =>
   `past = case when ${r}.released = ${unstarted} then ${r}.past else ${r}.past ||
       case when ${r}.past = '' then '' else ',' end || json_build_object(
       'number', ${r}.attempt, 'owner', ${r}.owner, 'fence', ${r}.fence, 'startedAt', ${millis(`${r}.attempt_at`)},
-      'endedAt', ${millis(`${r}.lease_until`)},
+      'endedAt', ${millis(`greatest(${r}.lease_until, ${r}.attempt_at)`)},
       'end', case when ${r}.released is null then 'expired' else 'released' end,
       'reason', nullif(${r}.released, ''))::text end,
     owner = ${owner}, fence = ${r}.fence + 1, attempt = ${r}.attempt + 1, attempt_at = t.now,

@@ -1,6 +1,6 @@
 /** The record of a run that a checkpointer kept, and how it is written. */
 import * as Cause from "effect/Cause"
-import * as DateTime from "effect/DateTime"
+import type * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type { Json } from "effect/Schema"
@@ -12,6 +12,7 @@ import { LeaseLost } from "../../PassError.ts"
 import type { RunStore } from "../../RunStore.ts"
 import type { StoreError } from "../../StoreError.ts"
 import { clip, fromValue, recorded, valuesOf } from "../diagnose.ts"
+import { endOf, settledAttempts } from "../recordEnd.ts"
 
 export interface Ending {
   readonly meta: RunMeta
@@ -33,8 +34,7 @@ const diagnose = (severity: Diagnostic["severity"], values: ReadonlyArray<unknow
 
 export const compose = (ending: Ending): AgentRun => {
   const { attempts, failure, idempotency, result } = ending
-  // A wall clock that jumps backwards must not end a run before it began.
-  const finishedAt = DateTime.isLessThan(ending.finishedAt, ending.startedAt) ? ending.startedAt : ending.finishedAt
+  const finishedAt = endOf(ending.finishedAt, ending.startedAt, attempts)
   const warnings = diagnose("warning", ending.warnings, finishedAt)
   const values = failure === undefined
     ? []
@@ -44,7 +44,6 @@ export const compose = (ending: Ending): AgentRun => {
   // A cause that holds nothing but an interruption failed all the same.
   const errors = diagnose("error", failure !== undefined && values.length === 0 ? ["Interrupted"] : values, finishedAt)
   const status = ending.cancelled ? "cancelled" : errors.length > 0 ? "error" : warnings.length > 0 ? "warning" : "ok"
-  const last = attempts.at(-1)
   return {
     ...ending.meta,
     status,
@@ -55,9 +54,7 @@ export const compose = (ending: Ending): AgentRun => {
     errors,
     touchedIssueUrls: ending.touchedIssueUrls,
     steps: [],
-    attempts: last === undefined
-      ? attempts
-      : [...attempts.slice(0, -1), { ...last, endedAt: finishedAt, end: "settled" }],
+    attempts: settledAttempts(attempts, finishedAt),
     ...(idempotency === undefined ? undefined : { idempotency }),
     ...(result === undefined ? undefined : { result })
   }

@@ -81,7 +81,8 @@ local function take(id, owner, ttl, call)
     set[#set + 1] = value
   end
   if not closed then
-    add('e', int(num(h[4], now)))
+    -- The clock may have been set back during the attempt.
+    add('e', int(math.max(num(h[4], now), num(redis.call('HGET', k, 's' .. n), 0))))
     add('k', h[5] and 'released' or 'expired')
     if h[5] and h[5] ~= '' then add('r', h[5]) end
   end
