@@ -9,7 +9,7 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
@@ -21,6 +21,7 @@ import type { AgentRun } from "./AgentRun.ts"
 import type { Granted } from "./Checkpointer.ts"
 import { CheckpointStore, type ClaimFilter, type Resumed } from "./CheckpointStore.ts"
 import { makeSupervisor } from "./internal/agent/supervisor.ts"
+import { holdTimes } from "./internal/holdTimes.ts"
 import type { RunId } from "./RunId.ts"
 import { RunStore } from "./RunStore.ts"
 import type { LeaseHeld, RunNotFound, StoreError } from "./StoreError.ts"
@@ -145,7 +146,7 @@ export const make = (
   Effect.gen(function*() {
     const checkpoints = yield* CheckpointStore
     const runs = yield* RunStore
-    return yield* makeSupervisor(checkpoints, runs, resolve(options))
+    return yield* makeSupervisor(checkpoints, runs, holdTimes("AgentSupervisor", options))
   })
 
 /**
@@ -167,18 +168,3 @@ export const layer: Layer.Layer<AgentSupervisor, never, CheckpointStore | RunSto
  */
 export const layerWith = (options: Options): Layer.Layer<AgentSupervisor, never, CheckpointStore | RunStore> =>
   Layer.effect(AgentSupervisor, make(options))
-
-// internal
-
-const resolve = (options: Options) => {
-  const finite = (option: string, value: Duration.Input): Duration.Duration => {
-    const duration = Duration.fromInputUnsafe(value)
-    const millis = Duration.toMillis(duration)
-    if (millis >= 1 && millis < Infinity) return duration
-    throw new TypeError(`AgentSupervisor: ${option} must be at least a millisecond, and finite`)
-  }
-  return {
-    ttl: finite("leaseTtl", options.leaseTtl ?? "30 seconds"),
-    storeMillis: Duration.toMillis(finite("storeTimeout", options.storeTimeout ?? "5 seconds"))
-  }
-}

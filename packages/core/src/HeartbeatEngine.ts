@@ -9,7 +9,7 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
@@ -19,6 +19,7 @@ import type { Granted } from "./Checkpointer.ts"
 import { CheckpointStore, type Resumed } from "./CheckpointStore.ts"
 import type { Heartbeat, Pass, RunOptions } from "./Heartbeat.ts"
 import { makeEngine } from "./internal/engine.ts"
+import { holdTimes } from "./internal/holdTimes.ts"
 import { makeVolatile } from "./internal/volatileStore.ts"
 import type { AdoptError, RunError, StartError } from "./PassError.ts"
 import type { Report } from "./Report.ts"
@@ -109,7 +110,7 @@ export const make = (
   Effect.gen(function*() {
     const checkpoints = yield* CheckpointStore
     const runs = yield* RunStore
-    return yield* makeEngine(checkpoints, runs, resolve(options))
+    return yield* makeEngine(checkpoints, runs, holdTimes("HeartbeatEngine", options))
   })
 
 /**
@@ -145,20 +146,5 @@ export const layerWith = (options: Options): Layer.Layer<HeartbeatEngine, never,
  */
 export const layerNoStore: Layer.Layer<HeartbeatEngine> = Layer.effect(
   HeartbeatEngine,
-  Effect.suspend(() => makeEngine(makeVolatile(), undefined, resolve({})))
+  Effect.suspend(() => makeEngine(makeVolatile(), undefined, holdTimes("HeartbeatEngine", {})))
 )
-
-// internal
-
-const resolve = (options: Options) => {
-  const finite = (option: string, value: Duration.Input): Duration.Duration => {
-    const duration = Duration.fromInputUnsafe(value)
-    const millis = Duration.toMillis(duration)
-    if (millis >= 1 && millis < Infinity) return duration
-    throw new TypeError(`HeartbeatEngine: ${option} must be at least a millisecond, and finite`)
-  }
-  return {
-    ttl: finite("leaseTtl", options.leaseTtl ?? "30 seconds"),
-    storeMillis: Duration.toMillis(finite("storeTimeout", options.storeTimeout ?? "5 seconds"))
-  }
-}

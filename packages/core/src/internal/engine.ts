@@ -23,6 +23,7 @@ import { ActivePass, type PassView } from "./activePass.ts"
 import { boundCheckpoints, boundRuns } from "./boundedStore.ts"
 import { type Definition, definitionOf } from "./definition.ts"
 import { canonicalPayload, fingerprint } from "./fingerprint.ts"
+import type { HoldTimes } from "./holdTimes.ts"
 import { badKey, badName, keyPattern } from "./input.ts"
 import { makeJoin } from "./join.ts"
 import type { LeaseHolding } from "./leaseKeeper.ts"
@@ -69,10 +70,9 @@ const nothing: Restored = { outcomes: new Map(), results: new Map() }
 export const makeEngine = Effect.fnUntraced(function*(
   checkpoints: CheckpointStore["Service"],
   records: RunStore["Service"] | undefined,
-  options: { readonly ttl: Duration.Duration; readonly storeMillis: number }
+  { storeMillis, ttl }: HoldTimes
 ): Effect.fn.Return<HeartbeatEngine["Service"], never, Scope.Scope> {
   const owner = uuidV7Unsafe()
-  const { storeMillis, ttl } = options
   const { clock, keeper, watch } = yield* joinKeeper(checkpoints, ttl)
   const store = boundCheckpoints(checkpoints, watch, storeMillis)
   const runs = records && boundRuns(records, watch, storeMillis)

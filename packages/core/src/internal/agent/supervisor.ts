@@ -25,6 +25,7 @@ import { Workspace } from "../../Workspace.ts"
 import { boundRuns } from "../boundedStore.ts"
 import { joinHub } from "../checkpointer/hub.ts"
 import { canonicalPayload, fingerprint } from "../fingerprint.ts"
+import type { HoldTimes } from "../holdTimes.ts"
 import { badKey, badName, keyPattern } from "../input.ts"
 import { ActiveRun, type Stoppable } from "./activeRun.ts"
 import { makeCancel } from "./cancel.ts"
@@ -49,9 +50,10 @@ interface LaunchOptions {
 export const makeSupervisor = Effect.fnUntraced(function*(
   store: CheckpointStore["Service"],
   records: RunStore["Service"],
-  { storeMillis, ttl }: { readonly ttl: Duration.Duration; readonly storeMillis: number }
+  times: HoldTimes
 ): Effect.fn.Return<AgentSupervisor["Service"], never, Scope.Scope> {
-  const hub = yield* joinHub(store, ttl, storeMillis)
+  const { storeMillis, ttl } = times
+  const hub = yield* joinHub(store, times)
   const runs = boundRuns(records, hub.watch, storeMillis)
   const active = new Map<RunId.RunId, Stoppable>()
   const events = yield* PubSub.sliding<AgentEvent>(1024)

@@ -16,6 +16,7 @@ import { json, type MessageCodec, type MessageUnreadable } from "../../MessageCo
 import * as RunId from "../../RunId.ts"
 import { RunStore } from "../../RunStore.ts"
 import { Gone, type LeaseHeld, type RunExists, RunNotFound, type StoreError } from "../../StoreError.ts"
+import { holdTimes } from "../holdTimes.ts"
 import { History } from "./history.ts"
 import { type Hub, joinHub } from "./hub.ts"
 import { makePacking, type Packing } from "./packing.ts"
@@ -110,8 +111,8 @@ const storeOf = (options: Options): Effect.Effect<Store | undefined> =>
     ? Effect.map(Effect.serviceOption(CheckpointStore), Option.getOrUndefined)
     : Effect.succeed(options.store)
 
-const hubOf = (store: Store, { leaseTtl = "30 seconds", storeTimeout = "5 seconds" }: Options) =>
-  joinHub(store, Duration.fromInputUnsafe(leaseTtl), Duration.toMillis(storeTimeout))
+const hubOf = (store: Store, options: Options) =>
+  Effect.suspend(() => joinHub(store, holdTimes("Checkpointer", options)))
 
 const fullMeta = ({ definition, kind, runId, ...rest }: Meta, begun: RunId.RunId | undefined): RunMeta => ({
   ...rest,

@@ -1,21 +1,19 @@
 /** What all checkpointers of this process share on one store: an owner, and the keeper that passes use, too. */
 import type * as Clock from "effect/Clock"
 import { uuidV7Unsafe } from "effect/crypto/SecureRandom"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { CheckpointStore } from "../../CheckpointStore.ts"
 import { boundCheckpoints } from "../boundedStore.ts"
+import type { HoldTimes } from "../holdTimes.ts"
 import type { LeaseHolding } from "../leaseKeeper.ts"
 import { joinKeeper, type SharedKeeper } from "../sharedKeeper.ts"
 import type { Watch } from "../watch.ts"
 
-export interface Hub {
+export interface Hub extends HoldTimes {
   readonly owner: string
   readonly clock: Clock.Clock
   readonly watch: Watch
-  readonly ttl: Duration.Duration
-  readonly storeMillis: number
   readonly store: CheckpointStore["Service"]
   readonly keeper: LeaseHolding
 }
@@ -31,8 +29,7 @@ const ownerOf = (shared: SharedKeeper): string => {
 /** The hub of this store, clock and lease time, until the scope closes. */
 export const joinHub = (
   store: CheckpointStore["Service"],
-  ttl: Duration.Duration,
-  storeMillis: number
+  { storeMillis, ttl }: HoldTimes
 ): Effect.Effect<Hub, never, Scope.Scope> =>
   Effect.map(joinKeeper(store, ttl), (shared) => {
     const { clock, keeper, watch } = shared
