@@ -130,7 +130,8 @@ export interface Options<in out M, in out A, in out E, out R> {
    */
   readonly grace?: Duration.Input | undefined
   /**
-   * How many attempts a run gets, the first included. Restarts and deploys count.
+   * How many attempts a run gets, the first included. Crashes and timeouts count; a shutdown in good order counts only when
+   * the attempt had saved nothing new.
    *
    * @default 3
    */

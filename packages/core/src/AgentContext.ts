@@ -170,6 +170,7 @@ export interface AgentContext<in out M> {
   readonly meta: RunMeta
   /** 1 for the first. */
   readonly attempt: number
+  /** How many the run gets: those of the definition, and one for each that a shutdown ended. */
   readonly maxAttempts: number
   /** Grows with every attempt: a token for external systems. Absent without a store. */
   readonly fence: number | undefined

@@ -22,7 +22,8 @@
  * - Any text may be asked for as a run id: of one that is none, no run is known.
  * - An attempt made progress when it saved new rows, or other notes or another
  *   workspace than before. `maxAttempts` attempts exhaust a run, and so do two in
- *   a row without progress. Attempts are counted when the run is claimed.
+ *   a row without progress. Attempts are counted when the run is claimed; a
+ *   release in good order (`shutdown`) takes that back when there was progress.
  *
  * @since 0.1.0
  */
@@ -184,6 +185,11 @@ export interface ReleaseOptions {
    * run's first attempt this changes nothing.
    */
   readonly unstarted?: boolean | undefined
+  /**
+   * The process shuts down in good order. An attempt that made progress before that stays in the list of attempts, and uses
+   * up none of those that the run has: who deploys often exhausts no run that gets on. One without progress counts.
+   */
+  readonly shutdown?: boolean | undefined
 }
 
 /**

@@ -216,6 +216,33 @@ describe("Recovery", () => {
       yield* second.stop
     }).pipe(Effect.provide(MemoryStore.layer)))
 
+  it.effect("continues a run that gets on however often the process is deployed", () =>
+    Effect.gen(function*() {
+      const slow = Agent.make("coder", {
+        message: Schema.String,
+        maxAttempts: 2,
+        timeout: "1 day",
+        run: (ctx) => {
+          const messages = [...(ctx.resume?.messages ?? []), `attempt ${ctx.attempt}`]
+          const saved = ctx.checkpoint.save({ messages, iteration: messages.length })
+          return ctx.attempt < 6 ? Effect.andThen(saved, Effect.never) : saved
+        }
+      })
+      const [runId] = yield* interrupted(1, slow)
+      assert(runId !== undefined)
+      for (let deploy = 2; deploy < 6; deploy++) {
+        const process = yield* recovering({ agents: [slow] })
+        yield* adjust("1 second")
+        assert.deepInclude(yield* stored(runId), { status: "running", iteration: deploy })
+        yield* process.stop
+        assert.strictEqual((yield* stored(runId)).status, "interrupted")
+      }
+      const last = yield* recovering({ agents: [slow] })
+      yield* allOk([runId])
+      assert.lengthOf((yield* stored(runId)).attempts, 6)
+      yield* last.stop
+    }).pipe(Effect.provide(MemoryStore.layer)))
+
   it.effect("continues the passes of heartbeats", () =>
     Effect.gen(function*() {
       const gate = yield* Deferred.make<void>()

@@ -163,7 +163,7 @@ const execute = (
   const release = (why: string): Effect.Effect<void> =>
     Effect.suspend(() => {
       state.keeper.remove(lease)
-      return Effect.ignore(state.store.release(lease, why))
+      return Effect.ignore(state.store.release(lease, why, { shutdown: why === "shutdown" }))
     })
 
   const steps = granted.exhaustedAfter === undefined

@@ -272,6 +272,8 @@ export const make = (
         if (options?.unstarted === true && head.attempts.length > 1) {
           head.attempts = head.attempts.slice(0, -1)
           head.stalled--
+        } else if (options?.shutdown === true && head.stalled === 0) {
+          head.maxAttempts++
         }
         head.leaseUntil = now
         head.released = reason ?? ""

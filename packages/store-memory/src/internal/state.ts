@@ -13,7 +13,8 @@ export interface Head {
   readonly meta: RunMeta
   readonly exclusive: boolean
   readonly idempotency: Idempotency | undefined
-  readonly maxAttempts: number
+  /** With one more for each attempt that does not count. */
+  maxAttempts: number
   readonly startedAt: number
   attempts: ReadonlyArray<Attempt>
   owner: string

@@ -50,7 +50,9 @@ export const make = (
     update ${run} r set lease_until = date_trunc('milliseconds', t.now), due = date_trunc('milliseconds', t.now),
       released = case when $5::boolean and r.attempt > 1 then ${Sql.unstarted} else coalesce($4::text, '') end,
       attempt = r.attempt - case when $5::boolean and r.attempt > 1 then 1 else 0 end,
-      stalled = r.stalled - case when $5::boolean and r.attempt > 1 then 1 else 0 end
+      stalled = r.stalled - case when $5::boolean and r.attempt > 1 then 1 else 0 end,
+      max_attempts = r.max_attempts
+        + case when $6::boolean and not $5::boolean and r.stalled = 0 and r.max_attempts < 2147483647 then 1 else 0 end
     from t where r.run_id = $1::uuid and ${held} and r.settled_at is null
     returning r.run_id)
   select 'done' as tag from u
@@ -135,7 +137,11 @@ export const make = (
   return {
     renew: (leases, ttl) => renew(leases, Sql.ttlMillis(ttl)),
     release: (lease, reason, options) =>
-      guarded("release", lease, releasing, [escapeOptional(reason), options?.unstarted === true]),
+      guarded("release", lease, releasing, [
+        escapeOptional(reason),
+        options?.unstarted === true,
+        options?.shutdown === true
+      ]),
     delete: (lease) => guarded("delete", lease, deleting, []),
     requestCancel: (runId) =>
       Effect.flatMap(

@@ -225,7 +225,8 @@ export const make = (partitions: Partitions): Service => {
       ),
     release: (lease, reason, options) => {
       const unstarted = options?.unstarted === true ? 1 : 0
-      const args = [...leaseArgs(lease), name(), Text.encode(reason ?? ""), unstarted]
+      const shutdown = options?.shutdown === true ? 1 : 0
+      const args = [...leaseArgs(lease), name(), Text.encode(reason ?? ""), unstarted, shutdown]
       return guarded("release", release, lease, args, () => Effect.void)
     },
     renew: renewAll,

@@ -110,8 +110,8 @@ class Attempt<M, A, E, R> {
   }
 
   private context(resume: AgentContext<M>["resume"]): AgentContext<M> {
-    const { attempt, checkpointer, files, progress } = this.opened
-    const { definition, meta } = this.task
+    const { attempt, checkpointer, files, maxAttempts, progress } = this.opened
+    const { meta } = this.task
     const change = (f: (ledger: Ledger.Ledger) => Ledger.Ledger) =>
       Effect.sync(() => {
         if (!progress.closed) progress.change(f(progress.ledger))
@@ -120,7 +120,7 @@ class Attempt<M, A, E, R> {
       runId: meta.runId,
       meta,
       attempt,
-      maxAttempts: definition.maxAttempts,
+      maxAttempts,
       fence: checkpointer.lease?.fence,
       resume,
       checkpoint: progress.context,
@@ -254,9 +254,10 @@ class Attempt<M, A, E, R> {
   }
 
   private handOver(reason: string): Effect.Effect<End<A, E>> {
-    const { attempt, checkpointer } = this.opened
+    const { attempt, checkpointer, maxAttempts } = this.opened
     const { definition, run } = this.task
-    const pause = attempt < definition.maxAttempts ? definition.backoffMillis(attempt) : 0
+    // Behind the last one nothing is waited for.
+    const pause = attempt < maxAttempts ? definition.backoffMillis(attempt) : 0
     return Effect.andThen(
       Effect.suspend(() => {
         this.onStopped(reason)
@@ -275,7 +276,13 @@ class Attempt<M, A, E, R> {
   private released(reason: string, snapshot: SnapshotReason): Effect.Effect<End<A, E>> {
     return Effect.andThen(
       this.keep(snapshot, false),
-      Effect.as(this.opened.checkpointer.release(reason), { _tag: "Released", reason } as const)
+      Effect.as(
+        this.opened.checkpointer.release(reason, { shutdown: reason === "shutdown" }),
+        {
+          _tag: "Released",
+          reason
+        } as const
+      )
     )
   }
 

@@ -21,6 +21,7 @@ export interface Opened<M> {
   readonly files: Files | undefined
   readonly kept: WorkspaceSnapshot.Kept | undefined
   readonly attempt: number
+  readonly maxAttempts: number
   readonly cancelled: boolean
 }
 
@@ -34,6 +35,14 @@ export const nothing: State<never> = {
 }
 
 export const isResumed = (grant: Grant): grant is Granted<Resumed> => grant.answer._tag === "Resumed"
+
+/** The attempts that the run gets, as far as can be told: those that a shutdown ended come on top. */
+const mostOf = (grant: Grant, maxAttempts: number): number => {
+  if (!isResumed(grant)) return maxAttempts
+  const { attempts } = grant.answer.checkpoint
+  const shutdowns = attempts.filter(({ reason }) => reason === "shutdown").length
+  return Math.max(maxAttempts + shutdowns, attempts.length)
+}
 
 export const attemptOf = (grant: Grant): number => isResumed(grant) ? grant.answer.checkpoint.attempts.length : 1
 
@@ -101,6 +110,7 @@ export const open = Effect.fnUntraced(function*<M, A, E, R>(
     files,
     kept,
     attempt: attemptOf(grant),
+    maxAttempts: mostOf(grant, maxAttempts),
     cancelled: isResumed(grant) && grant.answer.checkpoint.cancelRequested
   }
 })

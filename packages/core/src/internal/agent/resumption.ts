@@ -21,7 +21,7 @@ const defaultPatchBytes = 16 * 1024
 export const resumption = Effect.fnUntraced(function*<M, A, E, R>(
   { definition, followUp, meta, run }: Task<M, A, E, R>,
   { answer: { checkpoint } }: Granted<Resumed>,
-  { checkpointer, files, kept, progress }: Opened<M>
+  { attempt, checkpointer, files, kept, maxAttempts, progress }: Opened<M>
 ): Effect.fn.Return<Resumption<M>, WorkspaceError> {
   const { ledger } = progress
   const state = checkpointer.resumed ?? nothing
@@ -45,8 +45,8 @@ export const resumption = Effect.fnUntraced(function*<M, A, E, R>(
   const reason = before?.reason ?? before?.end ?? "expired"
   const input: Continuation.Input<M> = {
     prompt: meta.prompt ?? "",
-    attempt: checkpoint.attempts.length,
-    maxAttempts: Math.max(definition.maxAttempts, checkpoint.attempts.length),
+    attempt,
+    maxAttempts,
     previous: { reason, endedAt: before?.endedAt },
     iteration,
     phase,

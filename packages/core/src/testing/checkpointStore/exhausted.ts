@@ -104,6 +104,53 @@ export const cases: ReadonlyArray<Case> = [
     })
   ),
   check(
+    "does not count an attempt with progress that a shutdown in good order ended",
+    Effect.gen(function*() {
+      const store = yield* CheckpointStore
+      const { lease, runId } = yield* Fixtures.started({ maxAttempts: 2 })
+      let held = lease
+      for (let deploy = 0; deploy < 5; deploy++) {
+        yield* store.save(held, Fixtures.append(deploy, [`progress ${deploy}`]))
+        yield* store.release(held, "shutdown", { shutdown: true })
+        assert.strictEqual((yield* store.load(runId)).status, "interrupted")
+        const claimed = yield* Fixtures.takeOver(runId)
+        assert.isFalse(claimed.exhausted)
+        held = claimed.lease
+      }
+      // Two that end in another way are what it was given.
+      for (let attempt = 0; attempt < 2; attempt++) {
+        assert.strictEqual((yield* store.load(runId)).status, "running")
+        yield* store.save(held, Fixtures.append(5 + attempt, ["more"]))
+        yield* store.release(held, "timeout")
+        assert.strictEqual((yield* store.load(runId)).status, attempt === 0 ? "interrupted" : "exhausted")
+        if (attempt === 0) held = (yield* Fixtures.takeOver(runId)).lease
+      }
+      const { attempts } = yield* store.load(runId)
+
+      assert.deepStrictEqual(attempts.map(({ number }) => number), [1, 2, 3, 4, 5, 6, 7])
+      assert.strictEqual(attempts[4]?.reason, "shutdown")
+    })
+  ),
+  check(
+    "counts an attempt without progress also when a shutdown ended it",
+    Effect.gen(function*() {
+      const store = yield* CheckpointStore
+      const only = yield* Fixtures.started({ maxAttempts: 1 })
+      yield* store.save(only.lease, Fixtures.append(0, []))
+      yield* store.release(only.lease, "shutdown", { shutdown: true })
+      assert.strictEqual((yield* store.load(only.runId)).status, "exhausted")
+
+      const { lease, runId } = yield* Fixtures.started({ maxAttempts: 100 })
+      yield* store.save(lease, Fixtures.append(0, ["a"]))
+      yield* store.release(lease, "shutdown", { shutdown: true })
+      for (let attempt = 0; attempt < 2; attempt++) {
+        assert.strictEqual((yield* store.load(runId)).status, "interrupted")
+        yield* store.release((yield* Fixtures.takeOver(runId)).lease, "shutdown", { shutdown: true })
+      }
+      assert.strictEqual((yield* store.load(runId)).status, "exhausted")
+    })
+  ),
+  check(
     "hands an exhausted exclusive run to the next heartbeat, marked",
     Effect.gen(function*() {
       const store = yield* CheckpointStore

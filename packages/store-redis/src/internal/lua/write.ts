@@ -78,7 +78,7 @@ return answers
 `
 )
 
-/** ARGV: id, owner, fence, call, reason, whether nothing was run. */
+/** ARGV: id, owner, fence, call, reason, whether nothing was run, whether the process shuts down. */
 export const release = Shared.script(
   "release",
   Shared.base,
@@ -94,6 +94,9 @@ local n, stalled = h[4], h[6]
 if ARGV[6] == '1' and num(n, 1) > 1 then
   redis.call('HDEL', K(id), 'o' .. n, 'f' .. n, 's' .. n)
   n, stalled = n - 1, num(stalled, 1) - 1
+elseif ARGV[7] == '1' and stalled == '0' and num(h[5], 0) < 2147483647 then
+  h[5] = num(h[5], 0) + 1
+  redis.call('HSET', K(id), 'max', h[5])
 end
 redis.call('HSET', K(id), 'lease', int(now), 'released', ARGV[5], 'call', ARGV[4], 'n', n or 1, 'stalled', stalled or 1)
 place(id, now, isSpent(n, h[5], stalled))
