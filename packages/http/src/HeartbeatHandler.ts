@@ -90,8 +90,8 @@ export interface RoutesOptions<H extends Heartbeat.Any, A> {
   /** How often each agent may call its heartbeat. Absent: as often as it likes. */
   readonly rateLimit?: RateLimit | undefined
   /**
-   * SHA-256 digests of tokens for operators, who read `/api/metrics` (there without any only a 404) and `/api/ready`: see
-   * `AgentToken.hash`.
+   * SHA-256 digests of tokens for operators, who read `/api/metrics` (there without any only a 404), `/api/ready` and the
+   * description of the API: see `AgentToken.hash`.
    */
   readonly operatorTokens?: ReadonlyArray<string> | undefined
   /**
@@ -101,11 +101,19 @@ export interface RoutesOptions<H extends Heartbeat.Any, A> {
    */
   readonly publicReadiness?: boolean | undefined
   /**
-   * Whether `/api/docs` shows the description of the API as a page. It needs no token.
+   * Whether `/api/docs` shows the description of the API as a page. Like the description itself it needs a token, of any
+   * agent or of an operator, which browsers do not send by themselves: see `publicDescription`.
    *
    * @default false
    */
   readonly docs?: boolean | undefined
+  /**
+   * Whether `/api/openapi.json`, and `/api/docs` where it is on, answer without a token. They name neither agents nor
+   * runs, but show the schema of `payload`.
+   *
+   * @default false
+   */
+  readonly publicDescription?: boolean | undefined
   /**
    * Is handed a promise for every pass that a request began, which resolves when the pass has ended: for platforms that
    * freeze the process after the answer.

@@ -16,6 +16,7 @@ export interface Resolved<R> {
   readonly rateLimit: RateLimit | undefined
   readonly operatorTokens: ReadonlyArray<string>
   readonly publicReadiness: boolean
+  readonly publicDescription: boolean
   readonly docs: boolean
   readonly waitUntil: ((promise: Promise<unknown>) => void) | undefined
 }
@@ -32,7 +33,8 @@ export const resolve = <H extends Heartbeat.Any, A>(options: RoutesOptions<H, A>
     ? heartbeats
     : (agentName: AgentName) => (Object.hasOwn(heartbeats, agentName) ? heartbeats[agentName] : undefined)
   checkLimits(options)
-  const { docs = false, errorStatus = 200, operatorTokens = [], publicReadiness = false } = options
+  const { docs = false, errorStatus = 200, operatorTokens = [], publicDescription = false, publicReadiness = false } =
+    options
   return {
     // `Services<H>` is computed from exactly these heartbeats; the compiler cannot follow it through the look-up.
     find: find as Resolved<Services<H> | A>["find"],
@@ -46,6 +48,7 @@ export const resolve = <H extends Heartbeat.Any, A>(options: RoutesOptions<H, A>
     rateLimit: options.rateLimit,
     operatorTokens,
     publicReadiness,
+    publicDescription,
     docs,
     waitUntil: options.waitUntil
   }

@@ -16,7 +16,7 @@ import { EverbeatApi, RequestSchema } from "../EverbeatApi.ts"
 import * as Problem from "../Problem.ts"
 import { wantsEvents } from "./accepts.ts"
 import { addressesOf, refuseMethod } from "./addresses.ts"
-import { layerAnyToken, layerAuthorization, requireOperator } from "./authenticate.ts"
+import { layerAnyToken, layerAuthorization, makeRequireAny, requireOperator } from "./authenticate.ts"
 import { envelope } from "./envelope.ts"
 import { parseEventId } from "./feed.ts"
 import { makeHeartbeat } from "./heartbeatRoute.ts"
@@ -144,15 +144,30 @@ const apiAt = ({ basePath, payload }: Resolved<never>) =>
     ...(payload === undefined ? undefined : { transform: withPayload(payload) })
   }))
 
+/** The description as a document and, where the host wants it, as a page that has the document in it. */
+const layerDescription = (options: Resolved<never>) => {
+  const api = apiAt(options)
+  let document: HttpServerResponse.HttpServerResponse | undefined
+  const described = Effect.sync(() => document ??= HttpServerResponse.jsonUnsafe(OpenApi.fromApi(api)))
+  const layer = Layer.merge(
+    HttpRouter.add("GET", "/api/openapi.json", described),
+    options.docs ? HttpApiScalar.layer(api, { path: "/api/docs" }) : Layer.empty
+  )
+  return options.publicDescription
+    ? layer
+    : Layer.provide(
+      layer,
+      Layer.unwrap(Effect.map(makeRequireAny(options), (required) => HttpRouter.middleware(required).layer))
+    )
+}
+
 const layerErased = (
   options: Resolved<never>
 ): Layer.Layer<HandlerState, never, HttpRouter.HttpRouter | HeartbeatEngine | RunStore> =>
-  Layer.merge(
-    HttpApiBuilder.layer(apiAt(options), { openapiPath: "/api/openapi.json" }),
-    Layer.mergeAll(
-      Layer.effectDiscard(otherMethods(options)),
-      options.docs ? HttpApiScalar.layer(apiAt(options), { path: "/api/docs" }) : Layer.empty
-    )
+  Layer.mergeAll(
+    HttpApiBuilder.layer(apiAt(options)),
+    Layer.effectDiscard(otherMethods(options)),
+    layerDescription(options)
   ).pipe(
     Layer.provide([layerAgents(options), layerCheckpoints(options), layerHealth]),
     Layer.provideMerge(Layer.effect(HandlerState, makeShared)),
