@@ -22,10 +22,7 @@ export interface Resolved<R> {
 }
 
 export const resolve = <H extends Heartbeat.Any, A>(options: RoutesOptions<H, A>): Resolved<Services<H> | A> => {
-  const { auth, basePath = "", heartbeats, maxBodyBytes = 262_144 } = options
-  if (!/^(?:\/(?!\.{1,2}(?:\/|$))[\w.~-]+)*\/?$/u.test(basePath)) {
-    throw new TypeError(`basePath '${basePath}' is not a path such as '/internal'.`)
-  }
+  const { auth, basePath, heartbeats, maxBodyBytes = 262_144 } = options
   if (!Number.isSafeInteger(maxBodyBytes) || maxBodyBytes < 1) {
     throw new TypeError(`maxBodyBytes ${maxBodyBytes} is not a positive integer.`)
   }
@@ -39,7 +36,7 @@ export const resolve = <H extends Heartbeat.Any, A>(options: RoutesOptions<H, A>
     // `Services<H>` is computed from exactly these heartbeats; the compiler cannot follow it through the look-up.
     find: find as Resolved<Services<H> | A>["find"],
     auth,
-    basePath: basePath.replace(/\/$/u, ""),
+    basePath: resolveBasePath(basePath),
     maxBodyBytes,
     // Whatever it decodes to: steps get what it encodes to again.
     payload: options.payload as Schema.Codec<unknown, unknown> | undefined,
@@ -52,6 +49,13 @@ export const resolve = <H extends Heartbeat.Any, A>(options: RoutesOptions<H, A>
     docs,
     waitUntil: options.waitUntil
   }
+}
+
+export const resolveBasePath = (basePath: string = ""): string => {
+  if (!/^(?:\/(?!\.{1,2}(?:\/|$))[\w.~-]+)*\/?$/u.test(basePath)) {
+    throw new TypeError(`basePath '${basePath}' is not a path such as '/internal'.`)
+  }
+  return basePath.replace(/\/$/u, "")
 }
 
 const checkLimits = (

@@ -15,7 +15,7 @@ import * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
 import { EverbeatApi, RequestSchema } from "../EverbeatApi.ts"
 import * as Problem from "../Problem.ts"
 import { wantsEvents } from "./accepts.ts"
-import { addressesOf, refuseMethod } from "./addresses.ts"
+import { addressesOf, lookUp, refuseMethod } from "./addresses.ts"
 import { layerAnyToken, layerAuthorization, makeRequireAny, requireOperator } from "./authenticate.ts"
 import { envelope } from "./envelope.ts"
 import { parseEventId } from "./feed.ts"
@@ -26,6 +26,8 @@ import { withPayload } from "./openApi.ts"
 import type { Resolved } from "./options.ts"
 import { listRuns } from "./page.ts"
 import { storeUnavailable } from "./problemOf.ts"
+import { makeCounted } from "./requestMetric.ts"
+import { makeTraced } from "./requestSpan.ts"
 import { respond } from "./respond.ts"
 import { makeRunActions } from "./runRoutes.ts"
 import { offered } from "./services.ts"
@@ -161,8 +163,19 @@ const layerDescription = (options: Resolved<never>) => {
     )
 }
 
+/** In a host that runs on Effect nobody else counts the requests of the API, and names their spans. */
+const makeAround = (options: Resolved<never>, inHost: boolean) => {
+  if (!inHost) return envelope
+  const addresses = lookUp(options)
+  const traced = makeTraced(addresses, options.basePath)
+  const counted = makeCounted(addresses)
+  return <E, R>(handled: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
+    traced(counted(envelope(handled)))
+}
+
 const layerErased = (
-  options: Resolved<never>
+  options: Resolved<never>,
+  inHost: boolean
 ): Layer.Layer<HandlerState, never, HttpRouter.HttpRouter | HeartbeatEngine | RunStore> =>
   Layer.mergeAll(
     HttpApiBuilder.layer(apiAt(options)),
@@ -177,7 +190,7 @@ const layerErased = (
       layerAnyToken(options),
       HttpServer.layerServices
     ]),
-    Layer.provide(HttpRouter.middleware(envelope).layer),
+    Layer.provide(HttpRouter.middleware(makeAround(options, inHost)).layer),
     Layer.provide(Layer.effect(
       HttpRouter.HttpRouter,
       Effect.map(
@@ -187,9 +200,10 @@ const layerErased = (
     ))
   )
 
-/** Adds the routes to the router in context. */
+/** Adds the routes to the router in context: of a fetch handler, or of a host that runs on Effect. */
 export const layerRoutes = <R>(
-  options: Resolved<R>
+  options: Resolved<R>,
+  { inHost }: { readonly inHost: boolean }
 ): Layer.Layer<HandlerState, never, HttpRouter.HttpRouter | HeartbeatEngine | RunStore | R> =>
   // The routes capture everything in context; that it holds `R` is what this signature demands.
-  layerErased(options as Resolved<never>)
+  layerErased(options as Resolved<never>, inHost)
