@@ -2,7 +2,7 @@
 import type { AgentName } from "@everbeat/core/AgentName"
 import { type AgentRun, isSettled, type RunInFlight } from "@everbeat/core/AgentRun"
 import type { AgentSupervisor } from "@everbeat/core/AgentSupervisor"
-import type { InterruptedFilter } from "@everbeat/core/CheckpointStore"
+import type { CheckpointStore, InterruptedFilter } from "@everbeat/core/CheckpointStore"
 import { HeartbeatEngine } from "@everbeat/core/HeartbeatEngine"
 import type { RunCheckpoint } from "@everbeat/core/RunCheckpoint"
 import type { RunId } from "@everbeat/core/RunId"
@@ -30,9 +30,13 @@ interface ListQuery {
   readonly status?: InterruptedFilter["status"]
 }
 
+type DiscardError = Effect.Error<
+  ReturnType<AgentSupervisor["Service"]["discard"] | CheckpointStore["Service"]["claim" | "delete"]>
+>
+
 export const makeRunActions = Effect.fnUntraced(function*(basePath: string, { find }: Shared) {
   const { cancel: cancelHere, owner } = yield* HeartbeatEngine
-  const { checkpoints, recovery, supervisor } = offered(yield* Effect.context<never>())
+  const { checkpoints, recovery, supervisor, workspaces } = offered(yield* Effect.context<never>())
   const store = need(checkpoints, "CheckpointStore")
 
   const list = (agentName: AgentName, { cursor, limit, status }: ListQuery) =>
@@ -80,8 +84,12 @@ export const makeRunActions = Effect.fnUntraced(function*(basePath: string, { fi
     const { claim, delete: remove } = yield* store
     const { status } = yield* inFlight(params)
     if (status === "running") return yield* held(runId)
+    // Without a supervisor there are passes here, which have no files.
+    const discarded: Effect.Effect<void, DiscardError> = supervisor === undefined
+      ? Effect.flatMap(claim(runId, owner, holdFor), ({ lease }) => remove(lease))
+      : Effect.provideContext(supervisor.discard(runId), workspaces)
     // Uninterruptible: what is claimed is deleted, whoever hangs up.
-    yield* Effect.uninterruptible(Effect.flatMap(claim(runId, owner, holdFor), ({ lease }) => remove(lease))).pipe(
+    yield* Effect.uninterruptible(discarded).pipe(
       logStoreError,
       Effect.mapError((error) =>
         error._tag === "Fenced" ? held(runId) : error._tag === "Gone" ? notFound(runId) : actionProblemOf(error)
