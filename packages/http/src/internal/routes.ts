@@ -14,6 +14,7 @@ import * as Layer from "effect/Layer"
 import * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
 import { EverbeatApi, RequestSchema } from "../EverbeatApi.ts"
 import * as Problem from "../Problem.ts"
+import { ResumeRequest } from "../RunProgress.ts"
 import { wantsEvents } from "./accepts.ts"
 import { addressesOf, lookUp, refuseMethod } from "./addresses.ts"
 import { layerAnyToken, layerAuthorization, makeRequireAny, requireOperator } from "./authenticate.ts"
@@ -25,6 +26,7 @@ import { logStoreError } from "./logStoreError.ts"
 import { withPayload } from "./openApi.ts"
 import type { Resolved } from "./options.ts"
 import { listRuns } from "./page.ts"
+import { readAs } from "./payload.ts"
 import { storeUnavailable } from "./problemOf.ts"
 import { makeCounted } from "./requestMetric.ts"
 import { makeTraced } from "./requestSpan.ts"
@@ -70,7 +72,7 @@ const filterOf = (agentName: AgentName, { callerId, from, kind, status, until }:
   until
 })
 
-const layerCheckpoints = ({ basePath }: Resolved<never>) =>
+const layerCheckpoints = ({ basePath, maxBodyBytes }: Resolved<never>) =>
   HttpApiBuilder.group(
     EverbeatApi,
     "checkpoints",
@@ -79,8 +81,11 @@ const layerCheckpoints = ({ basePath }: Resolved<never>) =>
       return handlers
         .handle("listCheckpoints", ({ params, query }) => answer(list(params.agentName, query)))
         .handle("getCheckpoint", ({ params }) => answer(get(params)))
-        .handle("resumeCheckpoint", ({ params }) => answer(resume(params)))
-        .handle("discardCheckpoint", ({ params }) => answer(discard(params)))
+        .handleRaw("resumeCheckpoint", ({ params, request }) =>
+          answer(Effect.flatMap(readAs(request, maxBodyBytes, ResumeRequest), (asked) =>
+            resume(params, asked))))
+        .handle("discardCheckpoint", ({ params }) =>
+          answer(discard(params)))
     })
   )
 

@@ -10,6 +10,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
 import * as Problem from "../Problem.ts"
+import type { ResumeRequest } from "../RunProgress.ts"
 import { logStoreError } from "./logStoreError.ts"
 import { actionProblemOf, storeUnavailable } from "./problemOf.ts"
 import { need, offered } from "./services.ts"
@@ -66,12 +67,12 @@ export const makeRunActions = Effect.fnUntraced(function*(basePath: string, { fi
       ({ status }) => settled(runId, status)
     )
 
-  const resume = Effect.fnUntraced(function*(params: RunParams) {
+  const resume = Effect.fnUntraced(function*(params: RunParams, asked: ResumeRequest | undefined) {
     const { agentName, runId } = params
     const { resume } = yield* need(recovery, "Recovery")
     const { status } = yield* inFlight(params)
     if (status === "running") return yield* held(runId)
-    yield* resume(runId).pipe(logStoreError, Effect.mapError(actionProblemOf))
+    yield* resume(runId, asked).pipe(logStoreError, Effect.mapError(actionProblemOf))
     const location = `${basePath}/api/agents/${agentName}/runs/${runId}`
     return HttpApiSchema.withHeaders({
       body: { runId, agentName, status: "running" as const, location },
