@@ -180,7 +180,8 @@ export interface Options<H extends Heartbeat.Any, A, E> extends RoutesOptions<H,
  * comes in from now on (503 with `Retry-After`), waits up to `graceMs` for the
  * passes in flight, interrupts the rest (another process continues them),
  * answers whoever still waits, waits up to 5 seconds until `NodeAdapter` has
- * written those answers, and closes the layer. Every further call answers the
+ * written those answers, and closes the layer. A stream of events is waited for
+ * while its client reads it. Every further call answers the
  * same promise. It does not reject: what fails while the layer closes is logged.
  * While the layer is still being built, who waits is refused at once, and
  * `dispose` waits no longer than `graceMs`; a build that ends later is closed

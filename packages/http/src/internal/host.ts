@@ -227,7 +227,7 @@ const build = <R, E>(
       shutdown: (graceMs, settled, written) =>
         drain(graceMs).pipe(
           Effect.andThen(Effect.timeoutOption(told, lingerMs)),
-          Effect.andThen(Effect.timeoutOption(Effect.andThen(settled, streams.none), lingerMs)),
+          Effect.andThen(Effect.timeoutOption(Effect.andThen(settled, streams.over), lingerMs)),
           Effect.andThen(Effect.sync(() => {
             for (const fiber of [...requests]) fiber.interruptUnsafe()
           })),
