@@ -105,7 +105,8 @@ export interface RunPage {
 
 /**
  * Something that happened in a pass: `run-started`, `step-started`, `warning`,
- * `step-ended` and others.
+ * `step-ended` and others. Of a pass of another process than the one that
+ * answers only `run-status`, `warning` and `step-ended` are told.
  *
  * @category models
  * @since 0.1.0

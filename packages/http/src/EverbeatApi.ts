@@ -242,7 +242,7 @@ export class AgentsApi extends HttpApiGroup.make("agents")
     }).annotateMerge(OpenApi.annotations({
       summary: "Read one run of the agent",
       description: "With its structured diagnostics, step outcomes and attempts. With `Accept: text/event-stream` its "
-        + "live progress, resumed by Last-Event-ID.",
+        + "live progress, resumed by Last-Event-ID: of a run of another process what is stored of it.",
       transform: eventStream
     })),
     HttpApiEndpoint.post("cancelRun", "/runs/:runId/cancel", {

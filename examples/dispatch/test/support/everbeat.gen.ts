@@ -48,7 +48,7 @@ export interface paths {
         };
         /**
          * Read one run of the agent
-         * @description With its structured diagnostics, step outcomes and attempts. With `Accept: text/event-stream` its live progress, resumed by Last-Event-ID.
+         * @description With its structured diagnostics, step outcomes and attempts. With `Accept: text/event-stream` its live progress, resumed by Last-Event-ID: of a run of another process what is stored of it.
          */
         get: operations["agents.getRun"];
         put?: never;
