@@ -194,6 +194,24 @@ describe("the routes in a host that runs on Effect", () => {
       assert.strictEqual(attributesOf(served[0])["http.route"], "/internal/api/agents/:agentName/heartbeat")
     }))
 
+  it.live("make them behind a web handler of the host as well", () =>
+    Effect.gen(function*() {
+      const { layer, spans } = observed()
+      const verify = yield* auth
+      const routes = HeartbeatHandler.layer({ heartbeats, auth: verify })
+      const { dispose, handler } = HttpRouter.toWebHandler(
+        Layer.mergeAll(routes, HeartbeatHandler.layerSpans(), layer).pipe(Layer.provide(host)),
+        { disableLogger: true }
+      )
+      yield* Effect.addFinalizer(() => Effect.promise(dispose))
+      const path = `/api/agents/${inPath[0]}/runs`
+      const { status } = yield* Effect.promise(() => handler(requestOf(path, { token: secrets.triage })))
+      assert.strictEqual(status, 403)
+      const served = spans.filter(({ kind }) => kind === "server")
+      assert.deepStrictEqual(served.map(({ name }) => name), ["GET /api/agents/:agentName/runs"])
+      assert.strictEqual(attributesOf(served[0])["url.path"], "/api/agents/:agentName/runs")
+    }))
+
   it.live("count their requests, and no others", () =>
     Effect.gen(function*() {
       const { ask, context } = yield* onNode({}, Layer.succeed(Metric.MetricRegistry, new Map()))
