@@ -20,7 +20,7 @@ import type * as Continuation from "./Continuation.ts"
 import * as internal from "./internal/agent/definition.ts"
 import type { MessageCodec } from "./MessageCodec.ts"
 import type { RunId } from "./RunId.ts"
-import type { RunNotFound, StoreError } from "./StoreError.ts"
+import type { LeaseHeld, RunNotFound, StoreError } from "./StoreError.ts"
 import type * as Transcript from "./Transcript.ts"
 
 /**
@@ -335,6 +335,9 @@ export const resume = <Name extends string, M, A, E, R>(
  * the answer. Of a run in flight the owner learns with its next save or renewal:
  * then the answer is `undefined`.
  *
+ * What was kept of its files stays for a week, as after a failure: then the
+ * sweep of `Recovery` removes it.
+ *
  * @category running
  * @since 0.1.0
  */
@@ -342,6 +345,33 @@ export const cancel = (
   runId: RunId
 ): Effect.Effect<AgentRun | undefined, RunAlreadySettled | RunNotFound | StoreError, AgentSupervisor> =>
   Effect.flatMap(AgentSupervisor, (supervisor) => supervisor.cancel(runId))
+
+/**
+ * Throws an interrupted run away: nothing is recorded, its checkpoint is
+ * deleted, and so is what was kept of its files.
+ *
+ * **Details**
+ *
+ * The files are forgotten by the `Workspace` in context, when there is one and
+ * it is on the machine that has them; elsewhere the sweep of `Recovery` removes
+ * them after a week. Files in the agent's folder are the user's, and stay.
+ *
+ * It fails with `LeaseHeld` while somebody runs it: cancel it. To keep a record
+ * and the files, cancel it as well.
+ *
+ * **Gotchas**
+ *
+ * Runs that it started stay: `Recovery` reports them as orphans. Where the notes
+ * of a run are encrypted or compressed, its snapshots are looked for in the
+ * folder that the workspace was made with.
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const discard = (
+  runId: RunId
+): Effect.Effect<void, LeaseHeld | RunAlreadySettled | RunNotFound | StoreError, AgentSupervisor> =>
+  Effect.flatMap(AgentSupervisor, (supervisor) => supervisor.discard(runId))
 
 /**
  * Returns `true` when the value is an agent.

@@ -117,6 +117,10 @@ export class AgentSupervisor extends Context.Service<AgentSupervisor, {
     runId: RunId
   ) => Effect.Effect<AgentRun | undefined, RunAlreadySettled | RunNotFound | StoreError>
 
+  /** Throws an interrupted run away. Use it through `Agent.discard`. */
+  readonly discard: (
+    runId: RunId
+  ) => Effect.Effect<void, LeaseHeld | RunAlreadySettled | RunNotFound | StoreError>
   /** What happens from now on. A slow reader loses the oldest of 1,024 events; it never slows a run. */
   readonly events: Stream.Stream<AgentEvent>
 

@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Agent, AgentSupervisor, type RunId, Transcript, Workspace, WorkspaceError } from "@everbeat/core"
+import { Agent, AgentSupervisor, type RunId, RunStore, Transcript, Workspace, WorkspaceError } from "@everbeat/core"
 import { MemoryStore } from "@everbeat/store-memory"
-import { Deferred, Effect, Layer, Schema } from "effect"
+import { Context, Deferred, Effect, Layer, Schema } from "effect"
+import { TestClock } from "effect/testing"
 import { newProcess, passing, record, recordOf, stored, turn, user } from "./agentSupport.ts"
 import { Bad } from "./support.ts"
 
@@ -10,6 +11,17 @@ const layer = Layer.provideMerge(AgentSupervisor.layer, stores)
 
 const snapshots = (runId: RunId.RunId) =>
   Effect.flatMap(Workspace.Workspace, (workspace) => Effect.orDie(workspace.list({ runId })))
+
+/** Writes a file, saves, and goes on for ever. */
+const kept = (files: Workspace.MemoryFiles["Service"]) =>
+  Agent.make("coder", {
+    message: Schema.String,
+    run: (ctx) =>
+      files.write(ctx.workspace?.cwd ?? "?", "a.ts", "half").pipe(
+        Effect.andThen(ctx.checkpoint.save({ messages: ["x"], iteration: 1 })),
+        Effect.andThen(Effect.never)
+      )
+  })
 
 describe("the files of an agent", () => {
   it.effect("are kept at a timeout, restored for the next attempt, and forgotten when it succeeds", () =>
@@ -102,6 +114,80 @@ describe("the files of an agent", () => {
       assert.strictEqual((yield* record).status, "cancelled")
       assert.lengthOf(yield* snapshots(runId), 1)
     }).pipe(Effect.provide(layer)))
+
+  it.effect("of a run that was cancelled stay for a week, then the sweep removes them", () =>
+    Effect.gen(function*() {
+      const files = yield* Workspace.MemoryFiles
+      const workspace = yield* Workspace.Workspace
+      const process = yield* newProcess()
+      const other = yield* newProcess()
+      const { interrupt, runId } = yield* process.run(Agent.start(kept(files), { cwd: "/repo" }))
+      yield* turn
+      yield* interrupt
+      assert.strictEqual((yield* other.run(Agent.cancel(runId)))?.status, "cancelled")
+      yield* workspace.sweep({ keep: [] })
+      assert.lengthOf(yield* snapshots(runId), 1)
+      yield* TestClock.adjust("8 days")
+      yield* workspace.sweep({ keep: [] })
+      assert.deepStrictEqual(yield* snapshots(runId), [])
+    }).pipe(Effect.provide(stores)))
+
+  it.effect("of a run that is discarded go with its checkpoint, those of others stay, and so does the folder", () =>
+    Effect.gen(function*() {
+      const files = yield* Workspace.MemoryFiles
+      const [process, other] = [yield* newProcess(), yield* newProcess()]
+      const agent = kept(files)
+      const [one, two] = [
+        yield* process.run(Agent.start(agent, { cwd: "/repo" })),
+        yield* process.run(Agent.start(agent, { cwd: "/two" }))
+      ]
+      yield* turn
+      const held = yield* Effect.flip(other.run(Agent.discard(one.runId)))
+      assert.strictEqual(held._tag, "LeaseHeld")
+      yield* one.interrupt
+      yield* two.interrupt
+      assert.lengthOf(yield* snapshots(one.runId), 1)
+      yield* other.run(Agent.discard(one.runId))
+      assert.deepStrictEqual(yield* snapshots(one.runId), [])
+      assert.lengthOf(yield* snapshots(two.runId), 1)
+      assert.deepStrictEqual(yield* files.read("/repo"), { "a.ts": "half" })
+      const gone = yield* Effect.flip(other.run(Agent.discard(one.runId)))
+      assert.strictEqual(gone._tag, "RunNotFound")
+      yield* other.run(Agent.cancel(two.runId))
+      const settled = yield* Effect.flip(other.run(Agent.discard(two.runId)))
+      assert.deepInclude(settled, { _tag: "RunAlreadySettled", status: "cancelled" })
+      assert.lengthOf(yield* snapshots(two.runId), 1)
+    }).pipe(Effect.provide(stores)))
+
+  it.effect("that cannot be forgotten do not keep a run from being discarded", () =>
+    Effect.gen(function*() {
+      const files = yield* Workspace.MemoryFiles
+      const workspace = yield* Workspace.Workspace
+      const [process, other] = [yield* newProcess(), yield* newProcess()]
+      const { interrupt, runId } = yield* process.run(Agent.start(kept(files), { cwd: "/repo" }))
+      yield* turn
+      yield* interrupt
+      const failing: Workspace.Workspace["Service"] = {
+        ...workspace,
+        prune: () => Effect.fail(new WorkspaceError.SnapshotGone({ commit: "x", detail: "it was pruned" }))
+      }
+      yield* Effect.provideService(other.run(Agent.discard(runId)), Workspace.Workspace, failing)
+      assert.lengthOf(yield* snapshots(runId), 1)
+      const { get } = yield* RunStore.RunStore
+      assert.strictEqual((yield* Effect.flip(get(runId)))._tag, "RunNotFound")
+      // Without a workspace nobody looks for files.
+      const again = yield* process.run(Agent.start(kept(files), { cwd: "/again" }))
+      yield* turn
+      yield* again.interrupt
+      const without = Context.omit(Workspace.Workspace)(yield* Effect.context<never>())
+      const discarded = Effect.provideService(
+        Agent.discard(again.runId),
+        AgentSupervisor.AgentSupervisor,
+        other.supervisor
+      )
+      yield* Effect.promise(() => Effect.runPromiseWith(without)(discarded))
+      assert.lengthOf(yield* snapshots(again.runId), 1)
+    }).pipe(Effect.provide(stores)))
 
   it.effect("that cannot be kept or restored cost no notes and no conversation", () =>
     Effect.gen(function*() {

@@ -27,7 +27,7 @@ export interface AuthRequest {
   readonly method: string
   /** Path as the host's server saw it, without the query. */
   readonly path: string
-  /** The agent that the address names; empty for `/api/ready`, which names none. */
+  /** The agent that the address names; empty where it names none, as `/api/ready` and `/api/openapi.json`. */
   readonly agentName: string
   /** Headers in lower case, without `authorization`, `proxy-authorization` and `cookie`. */
   readonly headers: Readonly<Record<string, string>>

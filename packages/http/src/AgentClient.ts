@@ -67,7 +67,33 @@ export interface Run {
 }
 
 /**
- * One page of runs, newest first. `next` is absent on the last page.
+ * A run in flight and how much of its progress is stored.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Checkpoint extends Run {
+  readonly messages: number
+  /** Of the encoded messages, in UTF-8. */
+  readonly messageBytes: number
+  readonly hasWorkspace: boolean
+}
+
+/**
+ * A run that goes on. `location` is its path on the host.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ResumedRun {
+  readonly runId: string
+  readonly agentName: string
+  readonly status: "running"
+  readonly location: string
+}
+
+/**
+ * One page of runs. `next`, sent as `cursor`, asks for the page after it, and is absent on the last one.
  *
  * @category models
  * @since 0.1.0
@@ -79,7 +105,8 @@ export interface RunPage {
 
 /**
  * Something that happened in a pass: `run-started`, `step-started`, `warning`,
- * `step-ended` and others.
+ * `step-ended` and others. Of a pass of another process than the one that
+ * answers only `run-status`, `warning` and `step-ended` are told.
  *
  * @category models
  * @since 0.1.0
@@ -106,16 +133,68 @@ export interface HeartbeatOptions {
 }
 
 /**
+ * Options of a call that has no others.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * Which page to read.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface PageOptions extends CallOptions {
+  /**
+   * 1 to 200.
+   *
+   * @default 50
+   */
+  readonly limit?: number | undefined
+  readonly cursor?: string | undefined
+}
+
+/**
  * Which runs to read.
  *
  * @category models
  * @since 0.1.0
  */
-export interface ListOptions {
-  readonly limit?: number | undefined
-  readonly cursor?: string | undefined
+export interface ListOptions extends PageOptions {
   readonly status?: ReadonlyArray<Run["status"]> | undefined
-  readonly signal?: AbortSignal | undefined
+  readonly kind?: "heartbeat" | "agent" | undefined
+  /** The token, or whoever else asked for the run. */
+  readonly callerId?: string | undefined
+  /** When the runs started: this time or later. */
+  readonly from?: Date | undefined
+  /** When the runs started: before this time. */
+  readonly until?: Date | undefined
+}
+
+/**
+ * Which runs in flight to read.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface CheckpointOptions extends PageOptions {
+  /** @default ["interrupted", "exhausted"] */
+  readonly status?: ReadonlyArray<"running" | "interrupted" | "exhausted"> | undefined
+}
+
+/**
+ * Options of a resume.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ResumeOptions extends CallOptions {
+  /** Told to the agent last, as an instruction; up to 8,192 characters. Passes of heartbeats are told nothing. */
+  readonly followUp?: string | undefined
 }
 
 /**
@@ -128,6 +207,10 @@ export interface ListOptions {
  * host says that repeating helps, so that the pass runs once. When the host answers
  * that the pass goes on, it follows the pass to its end.
  *
+ * The other calls are repeated in the same way. A `cancel`, `resume` or `discard` whose answer was lost, and that turns out
+ * to be done when it is repeated, resolves. None of them waits for a run that somebody else holds: `resume` and
+ * `discard` reject with the problem `run-in-progress`.
+ *
  * A call rejects with an `AgentError.AgentProblem` when the host refused it, with an
  * `AgentError.AgentUnreachable` when nobody answered, and with the reason of `signal`
  * when that is aborted. A pass that was begun goes on then.
@@ -137,8 +220,21 @@ export interface ListOptions {
  */
 export interface AgentClient {
   readonly heartbeat: (options?: HeartbeatOptions) => Promise<Report>
+  /** Settled runs and runs in flight, newest first. */
   readonly runs: (options?: ListOptions) => Promise<RunPage>
-  readonly run: (runId: string, options?: { readonly signal?: AbortSignal | undefined }) => Promise<Run>
+  readonly run: (runId: string, options?: CallOptions) => Promise<Run>
+  /**
+   * Stops a run in flight. The answer is its record, or the run as it is while its owner in another process has yet
+   * to learn of it, with its next save or renewal.
+   */
+  readonly cancel: (runId: string, options?: CallOptions) => Promise<Run>
+  /** Runs in flight, those interrupted longest first. */
+  readonly checkpoints: (options?: CheckpointOptions) => Promise<RunPage>
+  readonly checkpoint: (runId: string, options?: CallOptions) => Promise<Checkpoint>
+  /** Continues an interrupted or exhausted run, in the background of the host. */
+  readonly resume: (runId: string, options?: ResumeOptions) => Promise<ResumedRun>
+  /** Deletes what is stored of an interrupted run, without a record. */
+  readonly discard: (runId: string, options?: CallOptions) => Promise<void>
 }
 
 /**

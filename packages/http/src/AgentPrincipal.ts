@@ -8,7 +8,8 @@ import * as Schema from "effect/Schema"
 
 /**
  * Schema of what a token may do: `heartbeat` runs the agent's heartbeat, `read`
- * reads its runs and checkpoints, `resume` resumes, discards and cancels runs.
+ * reads its runs and checkpoints, `resume` resumes, discards and cancels runs, and
+ * may tell an agent what to do when it is resumed.
  *
  * @category schemas
  * @since 0.1.0

@@ -21,7 +21,7 @@ import type { AgentPrincipal } from "./AgentPrincipal.ts"
 import { HeartbeatReport } from "./HeartbeatReport.ts"
 import { eventStream, numericLimit, optionalBody } from "./internal/openApi.ts"
 import * as Problem from "./Problem.ts"
-import { AcceptedRun, Checkpoint, HealthStatus } from "./RunProgress.ts"
+import { AcceptedRun, Checkpoint, HealthStatus, ResumeRequest } from "./RunProgress.ts"
 
 /**
  * Schema of a settled run as agents see it: the whole record without its
@@ -242,7 +242,7 @@ export class AgentsApi extends HttpApiGroup.make("agents")
     }).annotateMerge(OpenApi.annotations({
       summary: "Read one run of the agent",
       description: "With its structured diagnostics, step outcomes and attempts. With `Accept: text/event-stream` its "
-        + "live progress, resumed by Last-Event-ID.",
+        + "live progress, resumed by Last-Event-ID: of a run of another process what is stored of it.",
       transform: eventStream
     })),
     HttpApiEndpoint.post("cancelRun", "/runs/:runId/cancel", {
@@ -294,18 +294,25 @@ export class CheckpointsApi extends HttpApiGroup.make("checkpoints")
     })),
     HttpApiEndpoint.post("resumeCheckpoint", "/checkpoints/:runId/resume", {
       params: { agentName: AgentName, runId: RunId },
+      payload: [Schema.Null, ResumeRequest],
       success: HttpApiSchema.WithHeaders(AcceptedRun.pipe(HttpApiSchema.status(202)), { location: Schema.String }),
       error: [
         Problem.RunNotFound,
         Problem.RunInProgress,
         Problem.RunNotResumable,
         Problem.RunSettled,
+        Problem.PayloadTooLarge,
+        Problem.UnsupportedMediaType,
+        Problem.InvalidPayload,
+        Problem.BodyAlreadyConsumed,
         Problem.NotOffered,
         ...unavailable
       ]
     }).annotateMerge(OpenApi.annotations({
       summary: "Continue an interrupted run",
-      description: "Also an exhausted one. The host's Recovery continues it in the background."
+      description: "Also an exhausted one. The host's Recovery continues it in the background. The body is optional: "
+        + "`followUp` is told to the agent last, as an instruction.",
+      transform: optionalBody
     })),
     HttpApiEndpoint.delete("discardCheckpoint", "/checkpoints/:runId", {
       params: { agentName: AgentName, runId: RunId },
@@ -313,7 +320,9 @@ export class CheckpointsApi extends HttpApiGroup.make("checkpoints")
       error: [Problem.RunNotFound, Problem.RunInProgress, Problem.RunSettled, Problem.NotOffered, ...unavailable]
     }).annotateMerge(OpenApi.annotations({
       summary: "Discard an interrupted run",
-      description: "Its checkpoint is deleted and nothing is recorded. To keep a record, cancel it."
+      description:
+        "Its checkpoint is deleted, with what the host kept of its files, and nothing is recorded. To keep a record, "
+        + "and the files for a while, cancel it."
     }))
   )
   .prefix("/agents/:agentName")

@@ -8,13 +8,18 @@ import type { AgentRun } from "@everbeat/core/AgentRun"
 import type * as Heartbeat from "@everbeat/core/Heartbeat"
 import type { HeartbeatEngine } from "@everbeat/core/HeartbeatEngine"
 import type { RunStore } from "@everbeat/core/RunStore"
+import * as Effect from "effect/Effect"
 import type { HttpRouter } from "effect/http/HttpRouter"
-import type * as Layer from "effect/Layer"
+import * as Layer from "effect/Layer"
 import type * as Schema from "effect/Schema"
+import type * as Stream from "effect/Stream"
 import type { AgentAuth } from "./AgentAuth.ts"
+import { lookUp } from "./internal/addresses.ts"
 import { makeHost } from "./internal/host.ts"
-import { resolve } from "./internal/options.ts"
+import { resolve, resolveBasePath } from "./internal/options.ts"
+import { ownSpans } from "./internal/requestSpan.ts"
 import { layerRoutes } from "./internal/routes.ts"
+import { layerSettled, settledRuns } from "./internal/settledRuns.ts"
 
 /**
  * How agents map to heartbeats: by name, or with a function, so that one
@@ -90,8 +95,8 @@ export interface RoutesOptions<H extends Heartbeat.Any, A> {
   /** How often each agent may call its heartbeat. Absent: as often as it likes. */
   readonly rateLimit?: RateLimit | undefined
   /**
-   * SHA-256 digests of tokens for operators, who read `/api/metrics` (there without any only a 404) and `/api/ready`: see
-   * `AgentToken.hash`.
+   * SHA-256 digests of tokens for operators, who read `/api/metrics` (there without any only a 404), `/api/ready` and the
+   * description of the API: see `AgentToken.hash`.
    */
   readonly operatorTokens?: ReadonlyArray<string> | undefined
   /**
@@ -101,16 +106,29 @@ export interface RoutesOptions<H extends Heartbeat.Any, A> {
    */
   readonly publicReadiness?: boolean | undefined
   /**
-   * Whether `/api/docs` shows the description of the API as a page. It needs no token.
+   * Whether `/api/docs` shows the description of the API as a page. Like the description itself it needs a token, of any
+   * agent or of an operator, which browsers do not send by themselves: see `publicDescription`.
    *
    * @default false
    */
   readonly docs?: boolean | undefined
   /**
+   * Whether `/api/openapi.json`, and `/api/docs` where it is on, answer without a token. They name neither agents nor
+   * runs, but show the schema of `payload`.
+   *
+   * @default false
+   */
+  readonly publicDescription?: boolean | undefined
+  /**
    * Is handed a promise for every pass that a request began, which resolves when the pass has ended: for platforms that
    * freeze the process after the answer.
    */
   readonly waitUntil?: ((promise: Promise<unknown>) => void) | undefined
+  /**
+   * Is told of every run that was settled in this process: passes, and runs of agents when the layer provides the
+   * `AgentSupervisor`. A failure of it is logged.
+   */
+  readonly onSettled?: ((run: AgentRun) => void | Promise<void>) | undefined
 }
 
 /**
@@ -151,11 +169,6 @@ export interface Options<H extends Heartbeat.Any, A, E> extends RoutesOptions<H,
    * @default 10000
    */
   readonly graceMs?: number | undefined
-  /**
-   * Is told of every run that was settled in this process: passes, and runs of agents when the layer provides the
-   * `AgentSupervisor`. A failure of it is logged.
-   */
-  readonly onSettled?: ((run: AgentRun) => void | Promise<void>) | undefined
 }
 
 /**
@@ -167,7 +180,8 @@ export interface Options<H extends Heartbeat.Any, A, E> extends RoutesOptions<H,
  * comes in from now on (503 with `Retry-After`), waits up to `graceMs` for the
  * passes in flight, interrupts the rest (another process continues them),
  * answers whoever still waits, waits up to 5 seconds until `NodeAdapter` has
- * written those answers, and closes the layer. Every further call answers the
+ * written those answers, and closes the layer. A stream of events is waited for
+ * while its client reads it. Every further call answers the
  * same promise. It does not reject: what fails while the layer closes is logged.
  * While the layer is still being built, who waits is refused at once, and
  * `dispose` waits no longer than `graceMs`; a build that ends later is closed
@@ -238,7 +252,8 @@ export const make = <H extends Heartbeat.Any, E, A = never>(options: Options<H, 
  *
  * **Details**
  *
- * The engine in context drains when its own scope closes.
+ * The engine in context drains when its own scope closes. Requests are counted in `everbeat_http_requests_total`, and
+ * `onSettled` is told of settled runs until the scope of the layer closes; see also {@link settled}.
  *
  * **Gotchas**
  *
@@ -246,9 +261,68 @@ export const make = <H extends Heartbeat.Any, E, A = never>(options: Options<H, 
  * default `maxParamLength` of 100 a longer agent name is a plain 404 there. Set
  * it to 128 or more, and `caseSensitive` to `true`.
  *
+ * The span of a request is made by the host's server, before any route: give the server {@link layerSpans}. What the
+ * server logs of a request, its address among it, is the host's too: `disableLogger` turns it off.
+ *
  * @category layers
  * @since 0.1.0
  */
 export const layer = <H extends Heartbeat.Any, A = never>(
   options: RoutesOptions<H, A>
-): Layer.Layer<never, never, HttpRouter | HeartbeatEngine | RunStore | Services<H> | A> => layerRoutes(resolve(options))
+): Layer.Layer<never, never, HttpRouter | HeartbeatEngine | RunStore | Services<H> | A> =>
+  Layer.merge(layerRoutes(resolve(options), { inHost: true }), layerSettled(options.onSettled))
+
+/**
+ * Layer that lets the routes of {@link layer} make the spans of their requests, in place of the host's server.
+ *
+ * **Details**
+ *
+ * Such a span is named by method and route, and tells of the address what the API knows: no other name of a query, no
+ * value but `limit`, and no part of the path that is not the name of an agent or the id of a run, or looks like a token.
+ * Requests of the host's own routes, and those that the host's `HttpMiddleware.TracerDisabledWhen` leaves out, are as
+ * before.
+ *
+ * **Gotchas**
+ *
+ * Provide it to the layer that serves, not to the routes alone. Addresses that no route answers are the host's.
+ *
+ * **Example** (Serving with spans of routes)
+ *
+ * ```ts
+ * import { HeartbeatHandler } from "@everbeat/http"
+ * import { Effect, Layer } from "effect"
+ * import { HttpMiddleware, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+ *
+ * const own = HttpRouter.add("GET", "/", HttpServerResponse.text("the host's own page"))
+ * const serving = (app: typeof own) => Layer.merge(app, HeartbeatHandler.layerSpans({ basePath: "/internal" }))
+ *
+ * const isLeft = Effect.map(HttpMiddleware.TracerDisabledWhen, (isDisabled) => (path: string) =>
+ *   isDisabled(HttpServerRequest.fromWeb(new Request(`http://localhost${path}`))))
+ * const left = await Effect.runPromise(Effect.provide(isLeft, HeartbeatHandler.layerSpans({ basePath: "/internal" })))
+ *
+ * Layer.isLayer(serving(own)) // => true
+ * left("/internal/api/agents/triage/runs") // => true
+ * left("/") // => false
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerSpans = (
+  options: Pick<RoutesOptions<Heartbeat.Any, never>, "basePath" | "docs" | "operatorTokens"> = {}
+): Layer.Layer<never> => {
+  const { docs = false, operatorTokens = [] } = options
+  const { pathOf } = lookUp({ basePath: resolveBasePath(options.basePath), docs, operatorTokens })
+  return Layer.effectContext(
+    Effect.map(Effect.context<never>(), (context) => ownSpans(context, (request) => pathOf(request) !== undefined))
+  )
+}
+
+/**
+ * The runs that are settled in this process from now on, of passes, and of agents where the `AgentSupervisor` is in
+ * context, for hosts that run on Effect. It ends with them. A slow reader loses the oldest of 1,024 runs.
+ *
+ * @category streams
+ * @since 0.1.0
+ */
+export const settled: Stream.Stream<AgentRun, never, HeartbeatEngine> = settledRuns

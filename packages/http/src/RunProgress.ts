@@ -54,6 +54,26 @@ export const Checkpoint = Schema.Struct({
 export interface Checkpoint extends Schema.Schema.Type<typeof Checkpoint> {}
 
 /**
+ * Schema of what may be said when a run is resumed: `followUp` is told to its
+ * agent last, as an instruction, in 1 to 8,192 UTF-16 code units. Passes of
+ * heartbeats are told nothing.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const ResumeRequest = Schema.Struct({
+  followUp: Schema.optionalKey(Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(8192)))
+}).annotate({ identifier: "ResumeRequest" })
+
+/**
+ * What may be said when a run is resumed.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ResumeRequest extends Schema.Schema.Type<typeof ResumeRequest> {}
+
+/**
  * Schema of what a probe is told.
  *
  * @category schemas

@@ -488,7 +488,7 @@ describe("HeartbeatHandler", () => {
         const call = callOf(handler)
         const options = { method: "POST", token: secrets.triage }
         assert.strictEqual((yield* call("/internal/api/agents/triage/heartbeat", options)).status, 200)
-        assert.strictEqual((yield* call("/internal/api/openapi.json")).status, 200)
+        assert.strictEqual((yield* call("/internal/api/openapi.json", { token: secrets.triage })).status, 200)
         assert.strictEqual((yield* call("/api/agents/triage/heartbeat", options)).status, 404)
         assert.strictEqual((yield* call("/internalapi/agents/triage/heartbeat", options)).status, 404)
       }))
@@ -504,7 +504,7 @@ describe("HeartbeatHandler", () => {
     it.live("serves the OpenAPI document", () =>
       Effect.gen(function*() {
         const { call } = yield* standard
-        const { json, status } = yield* call("/api/openapi.json")
+        const { json, status } = yield* call("/api/openapi.json", { token: secrets.triage })
         assert.strictEqual(status, 200)
         assert.deepStrictEqual(Object.keys(json.paths).toSorted(), [
           "/api/agents/{agentName}/checkpoints",

@@ -42,7 +42,7 @@ describe("a client of the definition", () => {
       assert.deepInclude(running, { runId, status: "running", hasWorkspace: false })
       const held = yield* Effect.flip(checkpoints.discardCheckpoint({ params: { ...params, runId } }))
       assert.strictEqual(held._tag, "RunInProgress")
-      const missing = yield* Effect.flip(checkpoints.resumeCheckpoint({ params: { ...params, runId } }))
+      const missing = yield* Effect.flip(checkpoints.resumeCheckpoint({ params: { ...params, runId }, payload: null }))
       assert.strictEqual(missing._tag, "NotOffered")
       yield* gate.reached
       yield* gate.open

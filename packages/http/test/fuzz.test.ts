@@ -167,8 +167,8 @@ const ProblemBody = Schema.Struct({
 const isProblem = Schema.is(ProblemBody)
 const statusOf = new Map(Problem.table.map(({ status, type }) => [type as string, status]))
 
-/** What anybody may read: neither says anything of an agent or of the host. */
-const isPublic = (url: string): boolean => /^\/api\/(?:health|openapi\.json)\/?$/u.test(new URL(url).pathname)
+/** What anybody may read: it says nothing of an agent or of the host. */
+const isPublic = (url: string): boolean => /^\/api\/health\/?$/u.test(new URL(url).pathname)
 
 describe("the fetch core", () => {
   it.live(

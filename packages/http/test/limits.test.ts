@@ -199,7 +199,7 @@ describe("what hosts without types and odd clients send", () => {
       const verify = yield* auth
       const basePath = "/internal"
       const handler = yield* acquire(() => HeartbeatHandler.make({ heartbeats, auth: verify, layer: host, basePath }))
-      const { json } = yield* callOf(handler)("/internal/api/openapi.json")
+      const { json } = yield* callOf(handler)("/internal/api/openapi.json", { token: secrets.triage })
       assert.deepStrictEqual(json.servers, [{ url: "/internal" }])
     }))
 

@@ -4,7 +4,7 @@ import { createConfig, lintFromString } from "@redocly/openapi-core"
 import spectral from "@stoplight/spectral-core"
 import rulesets from "@stoplight/spectral-rulesets"
 import { Effect } from "effect"
-import { acquire, auth, heartbeats, host, read, requestOf, type Wire } from "./harness.ts"
+import { acquire, auth, heartbeats, host, read, requestOf, secrets, type Wire } from "./harness.ts"
 
 /** Their types are those of another version of their own packages. */
 const ruleset: Wire = rulesets.oas
@@ -25,7 +25,7 @@ const served = (basePath = "") =>
     const verify = yield* auth
     const handler = yield* acquire(() => HeartbeatHandler.make({ heartbeats, auth: verify, layer: host, basePath }))
     const { json } = yield* Effect.promise(async () =>
-      read(await handler.fetch(requestOf(`${basePath}/api/openapi.json`)))
+      read(await handler.fetch(requestOf(`${basePath}/api/openapi.json`, { token: secrets.triage })))
     )
     return json
   })

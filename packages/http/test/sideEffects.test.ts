@@ -21,7 +21,7 @@ it("importing and mounting installs no process handlers and changes no globals",
       NodeAdapter.toNodeHandler
     ]
   ) mount(handler)
-  assert.strictEqual((await handler.fetch(new Request("http://host.test/api/openapi.json"))).status, 200)
+  assert.strictEqual((await handler.fetch(new Request("http://host.test/api/openapi.json"))).status, 401)
   await handler.dispose()
   assert.deepStrictEqual(signals(), before.signals)
   const after = globals()

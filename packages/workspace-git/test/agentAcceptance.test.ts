@@ -1,13 +1,24 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Agent, type AgentContext, RunStore, type Transcript } from "@everbeat/core"
 import { Effect, Schema } from "effect"
+import { TestClock } from "effect/testing"
 import { existsSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { Fate } from "./agentFate.ts"
 import { coder, edit, gate, scene, stored, user } from "./agentSupport.ts"
-import { git, refsIn, treeOf, write } from "./support.ts"
+import { git, refsIn, repository, treeOf, write } from "./support.ts"
 
 class Broken extends Schema.TaggedError<Broken>()("Broken", {}) {}
+
+/** Changes a file, tells so, and goes on for ever. */
+const endless = (working: () => void) =>
+  coder((context, cwd) =>
+    Effect.gen(function*() {
+      yield* edit(context, "call", () => write(cwd, "new.txt", "x"))
+      working()
+      return yield* Effect.never
+    })
+  )
 
 describe("an agent that runs out of time", () => {
   it.effect("45, 46, 47, 48, 49: is continued with its uncommitted files and what it knew, and finishes", () =>
@@ -91,6 +102,43 @@ describe("an agent that runs out of time", () => {
       assert.strictEqual(git(root, "rev-parse", "main"), main)
       yield* process.workspace.sweep({ keep: [] })
       assert.notDeepEqual(refsIn(root), [], "younger than a week")
+    }).pipe(stored))
+
+  it.effect("and is cancelled while nobody runs it keeps its files for a week, then the sweep removes them", () =>
+    Effect.gen(function*() {
+      const { passing, root, start } = yield* scene
+      const [first, second] = [yield* start(), yield* start()]
+      const working = gate()
+      const { runId } = yield* first.run(Agent.start(endless(working.open), { cwd: root }))
+      yield* working.opened
+      yield* passing(first.stop)
+      const run = yield* second.run(Agent.cancel(runId))
+      assert.strictEqual(run?.status, "cancelled")
+      yield* second.workspace.sweep({ keep: [] })
+      assert.include(refsIn(root), `refs/heads/checkpoint/${runId}`)
+      yield* TestClock.adjust("8 days")
+      yield* second.workspace.sweep({ keep: [] })
+      assert.deepStrictEqual(refsIn(root), [])
+      assert.isTrue(existsSync(join(root, "new.txt")), "the folder is the user's")
+    }).pipe(stored))
+
+  it.effect("and is discarded leaves nothing but its folder, and other runs as they were", () =>
+    Effect.gen(function*() {
+      const { passing, root, start } = yield* scene
+      const [first, second] = [yield* start(), yield* start({ cwd: yield* repository() })]
+      const [one, two] = [gate(), gate()]
+      const { runId } = yield* first.run(Agent.start(endless(one.open), { cwd: root }))
+      const other = yield* first.run(Agent.start(endless(two.open), { cwd: root }))
+      yield* Effect.all([one.opened, two.opened])
+      yield* passing(first.stop)
+      assert.include(refsIn(root), `refs/heads/checkpoint/${runId}`)
+      // Its own workspace is another repository: the checkpoint tells where the files are.
+      yield* second.run(Agent.discard(runId))
+      assert.deepStrictEqual(refsIn(root).filter((ref) => ref.includes(runId)), [])
+      assert.include(refsIn(root), `refs/heads/checkpoint/${other.runId}`)
+      assert.isTrue(existsSync(join(root, "new.txt")))
+      const gone = yield* Effect.flip(second.run(Agent.discard(runId)))
+      assert.strictEqual(gone._tag, "RunNotFound")
     }).pipe(stored))
 
   it.effect("50: and is resumed twice is one run, and nobody else gets it meanwhile", () =>

@@ -48,7 +48,7 @@ export interface paths {
         };
         /**
          * Read one run of the agent
-         * @description With its structured diagnostics, step outcomes and attempts. With `Accept: text/event-stream` its live progress, resumed by Last-Event-ID.
+         * @description With its structured diagnostics, step outcomes and attempts. With `Accept: text/event-stream` its live progress, resumed by Last-Event-ID: of a run of another process what is stored of it.
          */
         get: operations["agents.getRun"];
         put?: never;
@@ -115,7 +115,7 @@ export interface paths {
         post?: never;
         /**
          * Discard an interrupted run
-         * @description Its checkpoint is deleted and nothing is recorded. To keep a record, cancel it.
+         * @description Its checkpoint is deleted, with what the host kept of its files, and nothing is recorded. To keep a record, and the files for a while, cancel it.
          */
         delete: operations["checkpoints.discardCheckpoint"];
         options?: never;
@@ -134,7 +134,7 @@ export interface paths {
         put?: never;
         /**
          * Continue an interrupted run
-         * @description Also an exhausted one. The host's Recovery continues it in the background.
+         * @description Also an exhausted one. The host's Recovery continues it in the background. The body is optional: `followUp` is told to the agent last, as an instruction.
          */
         post: operations["checkpoints.resumeCheckpoint"];
         delete?: never;
@@ -334,6 +334,47 @@ export interface components {
             /** @enum {string} */
             title?: "No such run of this agent";
         };
+        BodyAlreadyConsumedEncoded: {
+            detail: string;
+            instance?: string;
+            /** @enum {string} */
+            type: "https://everbeat.dev/problems/body-already-consumed";
+            /** @enum {number} */
+            status?: 500;
+            /** @enum {string} */
+            title?: "The request body was consumed before the handler";
+        };
+        InvalidPayloadEncoded: {
+            detail: string;
+            instance?: string;
+            /** @enum {string} */
+            type: "https://everbeat.dev/problems/invalid-payload";
+            /** @enum {number} */
+            status?: 422;
+            /** @enum {string} */
+            title?: "The payload does not fit its schema";
+        };
+        UnsupportedMediaTypeEncoded: {
+            detail: string;
+            instance?: string;
+            /** @enum {string} */
+            type: "https://everbeat.dev/problems/unsupported-media-type";
+            /** @enum {number} */
+            status?: 415;
+            /** @enum {string} */
+            title?: "The request body is not JSON";
+        };
+        PayloadTooLargeEncoded: {
+            detail: string;
+            instance?: string;
+            maxBytes: number;
+            /** @enum {string} */
+            type: "https://everbeat.dev/problems/payload-too-large";
+            /** @enum {number} */
+            status?: 413;
+            /** @enum {string} */
+            title?: "The request body is too large";
+        };
         RunNotResumableEncoded: {
             detail: string;
             instance?: string;
@@ -354,6 +395,9 @@ export interface components {
             /** @enum {string} */
             status: "running";
             location: string;
+        };
+        ResumeRequest: {
+            followUp?: string;
         };
         Checkpoint: {
             /** @description a lowercase UUIDv7 */
@@ -553,16 +597,6 @@ export interface components {
             /** @enum {string} */
             title?: "The run was interrupted";
         };
-        BodyAlreadyConsumedEncoded: {
-            detail: string;
-            instance?: string;
-            /** @enum {string} */
-            type: "https://everbeat.dev/problems/body-already-consumed";
-            /** @enum {number} */
-            status?: 500;
-            /** @enum {string} */
-            title?: "The request body was consumed before the handler";
-        };
         PassFailedEncoded: {
             detail: string;
             instance?: string;
@@ -587,16 +621,6 @@ export interface components {
             /** @enum {string} */
             title?: "Too many heartbeats of this agent";
         };
-        InvalidPayloadEncoded: {
-            detail: string;
-            instance?: string;
-            /** @enum {string} */
-            type: "https://everbeat.dev/problems/invalid-payload";
-            /** @enum {number} */
-            status?: 422;
-            /** @enum {string} */
-            title?: "The payload does not fit its schema";
-        };
         IdempotencyKeyReusedEncoded: {
             detail: string;
             instance?: string;
@@ -608,27 +632,6 @@ export interface components {
             status?: 422;
             /** @enum {string} */
             title?: "The idempotency key was used with another payload";
-        };
-        UnsupportedMediaTypeEncoded: {
-            detail: string;
-            instance?: string;
-            /** @enum {string} */
-            type: "https://everbeat.dev/problems/unsupported-media-type";
-            /** @enum {number} */
-            status?: 415;
-            /** @enum {string} */
-            title?: "The request body is not JSON";
-        };
-        PayloadTooLargeEncoded: {
-            detail: string;
-            instance?: string;
-            maxBytes: number;
-            /** @enum {string} */
-            type: "https://everbeat.dev/problems/payload-too-large";
-            /** @enum {number} */
-            status?: 413;
-            /** @enum {string} */
-            title?: "The request body is too large";
         };
         RunCancelledEncoded: {
             detail: string;
@@ -1324,7 +1327,11 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody?: {
+            content: {
+                "application/json": null | components["schemas"]["ResumeRequest"];
+            };
+        };
         responses: {
             /** @description AcceptedRun */
             202: {
@@ -1381,13 +1388,40 @@ export interface operations {
                     "application/problem+json": components["schemas"]["RunInProgressEncoded"] | components["schemas"]["RunNotResumableEncoded"] | components["schemas"]["RunSettledEncoded"];
                 };
             };
-            /** @description Internal error */
+            /** @description The request body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["PayloadTooLargeEncoded"];
+                };
+            };
+            /** @description The request body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["UnsupportedMediaTypeEncoded"];
+                };
+            };
+            /** @description The payload does not fit its schema */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["InvalidPayloadEncoded"];
+                };
+            };
+            /** @description The request body was consumed before the handler | Internal error */
             500: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["InternalErrorEncoded"];
+                    "application/problem+json": components["schemas"]["BodyAlreadyConsumedEncoded"] | components["schemas"]["InternalErrorEncoded"];
                 };
             };
             /** @description This host does not offer that */

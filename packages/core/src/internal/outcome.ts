@@ -57,16 +57,21 @@ export const encode = (list: string, ended: Ended): string => {
   return ended.result === undefined ? row : `${row.slice(0, -1)},"result":${ended.result}}`
 }
 
+const readRow = (checkpoint: RunCheckpoint, text: string) =>
+  decodeRow(text).pipe(
+    Effect.catchTag("SchemaError", (error) => unreadable(checkpoint, text, error.message)),
+    Effect.catchDefect(() => unreadable(checkpoint, text, "it is nested too deeply"))
+  )
+
 /** Reads the outcomes of a checkpoint back; of two for one step the newer counts. */
 export const decodeAll = (
   checkpoint: RunCheckpoint
 ): Effect.Effect<ReadonlyMap<string, Recorded>, CheckpointUnreadable> =>
   Effect.map(
     Effect.forEach(checkpoint.messages, (text) =>
-      decodeRow(text).pipe(
-        Effect.map((
-          { dropped, errors, format: _, list, result, touched, warnings, ...outcome }
-        ): [string, Recorded] => [
+      Effect.map(
+        readRow(checkpoint, text),
+        ({ dropped, errors, format: _, list, result, touched, warnings, ...outcome }): [string, Recorded] => [
           outcome.name,
           {
             outcome,
@@ -79,11 +84,25 @@ export const decodeAll = (
             restored: true,
             list
           }
-        ]),
-        Effect.catchTag("SchemaError", (error) => unreadable(checkpoint, text, error.message)),
-        Effect.catchDefect(() => unreadable(checkpoint, text, "it is nested too deeply"))
+        ]
       )),
     (entries) => new Map(entries)
+  )
+
+/** What readers may know of the outcomes, without the results. */
+export const recordedSteps = (checkpoint: RunCheckpoint) =>
+  Effect.forEach(
+    checkpoint.messages,
+    (text) =>
+      Effect.map(readRow(checkpoint, text), ({ attempts, errors, millis, name, startedAt, status, warnings }) => ({
+        name,
+        status,
+        attempts,
+        millis,
+        ...(startedAt === undefined ? undefined : { startedAt }),
+        warnings,
+        errors
+      }))
   )
 
 const unreadable = (checkpoint: RunCheckpoint, text: string, detail: string) =>

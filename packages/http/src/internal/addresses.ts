@@ -1,4 +1,6 @@
 /** Every address of the API with the methods that it accepts. */
+import { isAgentName } from "@everbeat/core/AgentName"
+import { isRunId } from "@everbeat/core/RunId"
 import type { PathInput } from "effect/http/HttpRouter"
 import * as Problem from "../Problem.ts"
 import type { Resolved } from "./options.ts"
@@ -44,6 +46,8 @@ export const refuseMethod = (methods: ReadonlyArray<Method>): Problem.MethodNotA
 export interface Lookup {
   /** The address of the API that a request is for, below the base path. */
   readonly pathOf: (request: Target) => PathInput | undefined
+  /** The path for spans: `/unknown` where it is none of the API, and without what is no agent's name and no run's id. */
+  readonly shownPathOf: (request: Target) => string
   /** The refusal of a method at a known address that has other ones; nothing else. */
   readonly methodNotAllowed: (request: Target & { readonly method: string }) => Problem.MethodNotAllowed | undefined
 }
@@ -55,18 +59,40 @@ export const lookUp = (options: Opted & Pick<Resolved<never>, "basePath">): Look
     methods,
     pattern: new RegExp(`^${path.replaceAll(".", "\\.").replaceAll(/:\w+/gu, "[^/]+")}/?$`, "u")
   }))
-  const find = ({ originalUrl }: Target) => {
-    const { pathname } = new URL(originalUrl, "http://localhost")
-    if (!pathname.startsWith(basePath)) return undefined
-    const path = pathname.slice(basePath.length)
+  const below = ({ originalUrl }: Target): string => {
+    const pathname = pathnameOf(originalUrl)
+    return pathname.startsWith(basePath) ? pathname.slice(basePath.length) : ""
+  }
+  const find = (request: Target) => {
+    const path = below(request)
     return patterns.find(({ pattern }) => pattern.test(path))
   }
   return {
     pathOf: (request) => find(request)?.path,
+    shownPathOf: (request) => {
+      const found = find(request)
+      if (found === undefined) return "/unknown"
+      const sent = below(request).split("/")
+      return basePath + found.path.split("/").map((part, index) => shown(part, sent[index] ?? "")).join("/")
+    },
     methodNotAllowed: (request) => {
       const found = find(request)
       const refusal = found === undefined ? undefined : refuseMethod(found.methods)
       return refusal?.allow.includes(request.method) === true ? undefined : refusal
     }
   }
+}
+
+/** Hosts may hand over the address without an origin, and clients send what is none at all. */
+const pathnameOf = (originalUrl: string): string => {
+  if (originalUrl.startsWith("/")) return originalUrl.replace(/[?#].*$/su, "")
+  return URL.canParse(originalUrl) ? new URL(originalUrl).pathname : ""
+}
+
+/** Also a part of a token, and in other letters. */
+const looksLikeToken = (text: string): boolean => /evb_/iu.test(text)
+
+const shown = (part: string, sent: string): string => {
+  if (part === ":agentName") return isAgentName(sent) && !looksLikeToken(sent) ? sent : part
+  return part === ":runId" && isRunId(sent) ? sent : part
 }

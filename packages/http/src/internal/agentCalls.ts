@@ -4,7 +4,19 @@ import { uuidV7Unsafe } from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Random from "effect/Random"
-import type { AgentClient, HeartbeatOptions, ListOptions, Options, Report, Run, RunPage } from "../AgentClient.ts"
+import type {
+  AgentClient,
+  Checkpoint,
+  HeartbeatOptions,
+  ListOptions,
+  Options,
+  Report,
+  ResumedRun,
+  ResumeOptions,
+  Run,
+  RunPage
+} from "../AgentClient.ts"
+import { AgentProblem } from "../AgentError.ts"
 import { type AgentFailure, type Asked, makeExchange } from "./agentExchange.ts"
 
 /** A host that asks for more patience than this is asked again earlier. */
@@ -15,7 +27,7 @@ const maxBackoffMillis = 8_000
 const pollMillis = 2_000
 
 export const makeAgentClient = (options: Options): AgentClient => {
-  const { heartbeat, read } = makeAgentCalls(options)
+  const { cancel, discard, heartbeat, read, resume } = makeAgentCalls(options)
   const run = <A>(call: Effect.Effect<A, Error>, signal: AbortSignal | undefined): Promise<A> => {
     signal?.throwIfAborted()
     return Effect.runPromiseExit(call, signal === undefined ? undefined : { signal }).then((exit) => {
@@ -27,7 +39,13 @@ export const makeAgentClient = (options: Options): AgentClient => {
   return {
     heartbeat: async (options = {}) => run(heartbeat(options), options.signal),
     runs: async (options = {}) => run(read<RunPage>(`/runs${queryOf(options)}`), options.signal),
-    run: async (runId, options) => run(read<Run>(`/runs/${encodeURIComponent(runId)}`), options?.signal)
+    run: async (runId, options) => run(read<Run>(`/runs/${encodeURIComponent(runId)}`), options?.signal),
+    cancel: async (runId, options) => run(cancel(runId), options?.signal),
+    checkpoints: async (options = {}) => run(read<RunPage>(`/checkpoints${queryOf(options)}`), options.signal),
+    checkpoint: async (runId, options) =>
+      run(read<Checkpoint>(`/checkpoints/${encodeURIComponent(runId)}`), options?.signal),
+    resume: async (runId, options = {}) => run(resume(runId, options), options.signal),
+    discard: async (runId, options) => run(discard(runId), options?.signal)
   }
 }
 
@@ -60,6 +78,65 @@ export const makeAgentCalls = (options: Options) => {
       })
     return attempt(0)
   }
+
+  /** `done` tells what a refusal means that comes after a lost answer: the action may have been taken before. */
+  const act = <A>(
+    asked: Pick<Asked, "body" | "method"> & { readonly path: string },
+    done: (problem: AgentProblem) => Effect.Effect<A, Error> | undefined
+  ): Effect.Effect<A, Error> => {
+    const { body, method, path } = asked
+    const request: Asked = { method, url: `${base}${path}`, accept: "application/json", final: true }
+    const attempt = (failures: number): Effect.Effect<A, Error> =>
+      Effect.matchEffect(exchange(body === undefined ? request : { ...request, body }), {
+        onSuccess: (answer) =>
+          answer._tag === "Json"
+            ? Effect.succeed(answer.body as A) // the contract of the endpoint
+            : attempt(failures),
+        onFailure: (failure) => {
+          const over = failures > 0 && failure.error instanceof AgentProblem ? done(failure.error) : undefined
+          if (over !== undefined) return over
+          // Whoever holds the run may do so for long: the caller decides.
+          return failure.busy === undefined
+            ? Effect.andThen(pause(failure, failures + 1), attempt(failures + 1))
+            : Effect.fail(failure.error)
+        }
+      })
+    return attempt(0)
+  }
+
+  const cancel = (runId: string): Effect.Effect<Run, Error> => {
+    const path = `/runs/${encodeURIComponent(runId)}`
+    return act<Run>({ method: "POST", path: `${path}/cancel` }, (problem) =>
+      isProblem(problem, "run-settled")
+        ? Effect.filterOrFail(read<Run>(path), ({ status }) => status === "cancelled", () => problem)
+        : undefined)
+  }
+
+  const resume = (runId: string, { followUp }: ResumeOptions): Effect.Effect<ResumedRun, Error> => {
+    const run = `/runs/${encodeURIComponent(runId)}`
+    return act<ResumedRun>(
+      {
+        method: "POST",
+        path: `/checkpoints/${encodeURIComponent(runId)}/resume`,
+        ...(followUp === undefined ? undefined : { body: JSON.stringify({ followUp }) })
+      },
+      (problem) =>
+        isProblem(problem, "run-in-progress")
+          ? Effect.succeed({
+            runId,
+            agentName: options.agentName,
+            status: "running" as const,
+            location: new URL(`${base}${run}`).pathname
+          })
+          : undefined
+    )
+  }
+
+  const discard = (runId: string): Effect.Effect<void, Error> =>
+    act<undefined>(
+      { method: "DELETE", path: `/checkpoints/${encodeURIComponent(runId)}` },
+      (problem) => isProblem(problem, "run-not-found") ? Effect.undefined : undefined
+    )
 
   const heartbeat = (
     { idempotencyKey = uuidV7Unsafe(), onProgress, payload }: Omit<HeartbeatOptions, "signal">
@@ -112,16 +189,20 @@ export const makeAgentCalls = (options: Options) => {
     return Effect.suspend(() => attempt(begin, undefined, 0))
   }
 
-  return { heartbeat, read }
+  return { cancel, discard, heartbeat, read, resume }
 }
+
+const isProblem = ({ type }: AgentProblem, slug: string): boolean => type === `https://everbeat.dev/problems/${slug}`
 
 const isOver = (run: unknown): boolean =>
   typeof run === "object" && run !== null && "status" in run && run.status !== "running"
   && run.status !== "interrupted"
 
-const queryOf = ({ cursor, limit, status = [] }: ListOptions): string => {
+const queryOf = (
+  { callerId, cursor, from, kind, limit, status = [], until }: Omit<ListOptions, "signal">
+): string => {
   const query = new URLSearchParams(status.map((status) => ["status", status]))
-  if (limit !== undefined) query.set("limit", String(limit))
-  if (cursor !== undefined) query.set("cursor", cursor)
+  const others = { limit, cursor, kind, callerId, from: from?.toISOString(), until: until?.toISOString() }
+  for (const [name, value] of Object.entries(others)) if (value !== undefined) query.set(name, String(value))
   return query.size === 0 ? "" : `?${query}`
 }

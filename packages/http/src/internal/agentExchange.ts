@@ -5,11 +5,13 @@ import { AgentProblem, AgentUnreachable } from "../AgentError.ts"
 import { makeEventParser, type ServerEvent } from "./eventStream.ts"
 
 export interface Asked {
-  readonly method: "GET" | "POST"
+  readonly method: "DELETE" | "GET" | "POST"
   readonly url: string
   readonly accept: string
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: string
+  /** Whatever succeeds is the answer, also 202 and 204: nothing is followed. */
+  readonly final?: boolean
 }
 
 export type Answer =
@@ -65,6 +67,9 @@ export const makeExchange = ({ fetch = globalThis.fetch, token }: Options) => {
       if (response.ok && /^text\/event-stream\b/iu.test(type)) return follow(asked, response, onEvent)
       return Effect.flatMap(textOf(asked, response), (text) => {
         const body = /\bjson\b/iu.test(type) ? parse(text) : undefined
+        if (asked.final === true && (response.status === 204 || response.ok && body !== undefined)) {
+          return Effect.succeed<Answer>({ _tag: "Json", body })
+        }
         if (!response.ok || body === undefined) return Effect.fail(refused(asked, response, body))
         if (response.status === 202) return accepted(asked, response)
         return Effect.succeed<Answer>(

@@ -4,6 +4,7 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import type { HttpServerResponse } from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type { AgentAuth, AuthRequest } from "../AgentAuth.ts"
@@ -98,24 +99,43 @@ export const layerAuthorization = <R>(auth: AgentAuth<R>): Layer.Layer<Authoriza
     })
   )
 
-/** For probes: a token of an operator, or of any agent. */
+type Known<R> = Pick<Resolved<R>, "auth" | "operatorTokens">
+
+/** A token of an operator, or of any agent. */
+const anyToken = <R>({ auth, operatorTokens }: Known<R>, services: Context.Context<R>) => {
+  const identified = identify(auth, services)
+  return Effect.fnUntraced(function*(credential: Redacted.Redacted) {
+    if (!(yield* isOperator(credential, operatorTokens))) yield* identified(credential, "")
+  })
+}
+
+/** For probes. */
 export const layerAnyToken = <R>(
-  { auth, operatorTokens, publicReadiness }: Pick<Resolved<R>, "auth" | "operatorTokens" | "publicReadiness">
+  options: Known<R> & Pick<Resolved<R>, "publicReadiness">
 ): Layer.Layer<AnyToken, never, R> =>
   Layer.effect(
     AnyToken,
     Effect.map(Effect.context<R>(), (services) => {
-      const identified = identify(auth, services)
-      const known = Effect.fnUntraced(function*(credential: Redacted.Redacted) {
-        if (publicReadiness || (yield* isOperator(credential, operatorTokens))) return
-        yield* identified(credential, "")
-      })
+      const known = anyToken(options, services)
       return AnyToken.of({
         agentToken: (httpEffect, { credential }) =>
-          Effect.matchEffect(known(credential), { onSuccess: () => httpEffect, onFailure: respond })
+          options.publicReadiness
+            ? httpEffect
+            : Effect.matchEffect(known(credential), { onSuccess: () => httpEffect, onFailure: respond })
       })
     })
   )
+
+/** For what describes the API: it is no endpoint of it. */
+export const makeRequireAny = <R>(options: Known<R>) =>
+  Effect.map(Effect.context<R>(), (services) => {
+    const known = anyToken(options, services)
+    return <E, S>(
+      described: Effect.Effect<HttpServerResponse, E, S>
+    ): Effect.Effect<HttpServerResponse, E, S | HttpServerRequest.HttpServerRequest> =>
+      Effect.flatMap(credentialOf, (credential) =>
+        Effect.matchEffect(known(credential), { onSuccess: () => described, onFailure: respond }))
+  })
 
 const isOperator = (credential: Redacted.Redacted, digests: ReadonlyArray<string>): Effect.Effect<boolean> =>
   digests.length === 0 || Redacted.value(credential) === "" ? Effect.succeed(false) : verify(credential, digests)
@@ -124,10 +144,15 @@ const isOperator = (credential: Redacted.Redacted, digests: ReadonlyArray<string
 export const requireOperator = Effect.fnUntraced(function*(
   digests: ReadonlyArray<string>
 ): Effect.fn.Return<void, Problem.Unauthorized, HttpServerRequest.HttpServerRequest> {
-  const { headers } = yield* HttpServerRequest.HttpServerRequest
+  const credential = yield* credentialOf
+  if (Redacted.value(credential) === "") return yield* missing
+  if (!(yield* isOperator(credential, digests))) return yield* invalid
+})
+
+/** The token of a request to an address that is no endpoint; empty without one. */
+const credentialOf = Effect.map(HttpServerRequest.HttpServerRequest, ({ headers }) => {
   const [, token = ""] = /^bearer +([\x21-\x7e]+)$/iu.exec(headers["authorization"] ?? "") ?? []
-  if (token === "") return yield* missing
-  if (!(yield* isOperator(Redacted.make(token), digests))) return yield* invalid
+  return Redacted.make(token)
 })
 
 const describe = (request: HttpServerRequest.HttpServerRequest, agentName: string): AuthRequest => {

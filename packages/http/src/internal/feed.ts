@@ -88,6 +88,6 @@ export interface EventId {
 }
 
 export const parseEventId = (header: string): EventId | undefined => {
-  const [, runId, tag, number] = /^([0-9a-f-]{36})\.([0-9a-f]{8}|record)\.(\d{1,6})$/u.exec(header) ?? []
+  const [, runId, tag, number] = /^([0-9a-f-]{36})\.([0-9a-f]{8}|record|steps)\.(\d{1,6})$/u.exec(header) ?? []
   return runId === undefined || tag === undefined ? undefined : { runId, tag, number: Number(number) }
 }

@@ -1,6 +1,8 @@
 /** Live progress of a run as a response: of this process from its frames, of another one from the store. */
-import { type AgentRun, isSettled } from "@everbeat/core/AgentRun"
+import { type AgentRun, isSettled, type RunInFlight } from "@everbeat/core/AgentRun"
+import type { CheckpointStore } from "@everbeat/core/CheckpointStore"
 import { PassCancelled } from "@everbeat/core/PassError"
+import * as RunCheckpoint from "@everbeat/core/RunCheckpoint"
 import type { RunId } from "@everbeat/core/RunId"
 import type { RunStore } from "@everbeat/core/RunStore"
 import * as Deferred from "effect/Deferred"
@@ -12,7 +14,7 @@ import { SettledRun } from "../EverbeatApi.ts"
 import * as HeartbeatReport from "../HeartbeatReport.ts"
 import { type EventId, type Feed, frameOf, opening } from "./feed.ts"
 import type { OpenStreams } from "./openStreams.ts"
-import { reportFrame } from "./passes.ts"
+import { encodeDiagnostic, reportFrame } from "./passes.ts"
 import { problemOf } from "./problemOf.ts"
 import { limited } from "./storeLimit.ts"
 
@@ -56,26 +58,81 @@ const lastFrame = (run: AgentRun, seen: EventId | undefined): ReadonlyArray<stri
 
 const encodeRun = Schema.encodeUnknownSync(Schema.toCodecJson(SettledRun))
 
-/** What the store tells of a run until it has ended: changes of its status, and its record. */
+interface Watched {
+  readonly status: string
+  readonly iteration: number
+  readonly phase: string
+  /** Rows of the checkpoint that were told, the first one being 1. */
+  readonly told: number
+  readonly polls: number
+  readonly over: boolean
+}
+
+/** The steps of a pass after the first so many rows, and how many rows there are. */
+const stepsAfter = (checkpoint: RunCheckpoint.RunCheckpoint, told: number) =>
+  Effect.map(RunCheckpoint.steps(checkpoint), (steps) => {
+    const known = told > steps.length ? 0 : told // it began anew
+    const frames = steps.slice(known).flatMap(({ attempts, millis, name, status, warnings }, index) => [
+      ...warnings.map((warning) => frameOf("warning", encodeDiagnostic(warning))),
+      frameOf("step-ended", { step: name, status, attempts, millis }, `${checkpoint.runId}.steps.${known + index + 1}`)
+    ])
+    return { frames, told: steps.length }
+  })
+
+/**
+ * What the store tells of a run until it has ended: changes of its status, its progress as far as it is durable, and its
+ * record. A poll is one statement, and one more when there is a new step to be read.
+ */
 export const watchRun = (
-  runs: RunStore["Service"],
+  { checkpoints, runs }: {
+    readonly runs: RunStore["Service"]
+    readonly checkpoints: CheckpointStore["Service"] | undefined
+  },
   runId: RunId,
   seen: EventId | undefined,
   closing: Closing
-): Stream.Stream<string> =>
-  Stream.unfold({ status: "", polls: 0, over: false }, (state) =>
+): Stream.Stream<string> => {
+  const start: Watched = {
+    status: "",
+    iteration: 0,
+    phase: "",
+    told: seen?.tag === "steps" ? seen.number : 0,
+    polls: 0,
+    over: false
+  }
+  /** What is new in the progress; nothing when it cannot be read now: the next poll tries again. */
+  const progressOf = (run: RunInFlight, state: Watched) =>
     Effect.gen(function*() {
-      if (state.over) return undefined
-      if (state.polls > 0) yield* Effect.sleep(pollEvery)
-      const run = yield* Effect.option(limited("get", () => runs.get(runId)))
-      const polls = state.polls + 1
-      const quiet = polls % pollsPerPing === 0 ? ": ping\n\n" : ""
-      if (run._tag === "None") return [quiet, { ...state, polls }] as const
-      if (isSettled(run.value)) {
-        return [lastFrame(run.value, seen).join(""), { status: run.value.status, polls, over: true }] as const
+      const { iteration, phase } = run
+      if (iteration === state.iteration && phase === state.phase) return { frames: [], state }
+      if (run.kind === "agent") {
+        return { frames: [frameOf("run-progress", { runId, iteration, phase })], state: { ...state, iteration, phase } }
       }
+      if (checkpoints === undefined) return { frames: [], state }
+      const checkpoint = yield* limited("load", () => checkpoints.load(runId))
+      const { frames, told } = yield* stepsAfter(checkpoint, state.told)
+      return { frames, state: { ...state, told, iteration } }
+    }).pipe(
+      // By another version: the end will tell.
+      Effect.catchTag("CheckpointUnreadable", () =>
+        Effect.succeed({ frames: [], state: { ...state, iteration: run.iteration } })),
+      Effect.orElseSucceed(() => ({ frames: [], state }))
+    )
+
+  return Stream.unfold(start, (before) =>
+    Effect.gen(function*() {
+      if (before.over) return undefined
+      if (before.polls > 0) yield* Effect.sleep(pollEvery)
+      const polled = { ...before, polls: before.polls + 1 }
+      const quiet = polled.polls % pollsPerPing === 0 ? ": ping\n\n" : ""
+      const run = yield* Effect.option(limited("get", () => runs.get(runId)))
+      if (run._tag === "None") return [quiet, polled] as const
+      if (isSettled(run.value)) return [lastFrame(run.value, seen).join(""), { ...polled, over: true }] as const
       const { status } = run.value
-      const frame = status === state.status ? quiet : frameOf("run-status", { runId, status })
+      const changed = status === before.status ? [] : [frameOf("run-status", { runId, status })]
+      const { frames, state } = yield* progressOf(run.value, polled)
+      const text = [...changed, ...frames].join("")
       // Of a run that is kept for people nothing more happens by itself.
-      return [frame, { status, polls, over: status === "exhausted" }] as const
+      return [text === "" ? quiet : text, { ...state, status, over: status === "exhausted" }] as const
     })).pipe(Stream.filter((frame) => frame !== ""), Stream.interruptWhen(Deferred.await(closing)))
+}

@@ -8,13 +8,12 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import { constTrue } from "effect/Function"
 import * as HttpEffect from "effect/http/HttpEffect"
-import * as HttpMiddleware from "effect/http/HttpMiddleware"
 import * as HttpRouter from "effect/http/HttpRouter"
 import { ClientAbort, isHttpServerError } from "effect/http/HttpServerError"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
-import * as UrlParams from "effect/http/UrlParams"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import * as Scope from "effect/Scope"
@@ -27,6 +26,7 @@ import type { Resolved } from "./options.ts"
 import { retryAfterSeconds } from "./problemOf.ts"
 import { refuse } from "./refuse.ts"
 import { requestCounter } from "./requestMetric.ts"
+import { makeTraced, ownSpans } from "./requestSpan.ts"
 import { respond } from "./respond.ts"
 import { layerRoutes } from "./routes.ts"
 import { offered } from "./services.ts"
@@ -178,7 +178,7 @@ const build = <R, E>(
 ): Effect.Effect<App, E> =>
   Effect.gen(function*() {
     const scope = yield* Scope.make()
-    const context = yield* layerRoutes(options).pipe(
+    const context = yield* layerRoutes(options, { inHost: false }).pipe(
       Layer.provideMerge(layerRouter),
       Layer.provideMerge(layer),
       Layer.buildWithScope(scope),
@@ -201,24 +201,20 @@ const build = <R, E>(
         Effect.flatMap(HttpServerRequest, (request) => Metric.update(requestCounter(addresses, request, status), 1))
       )
     )
+    const traced = makeTraced(addresses, options.basePath)(handled)
     const tracked = Effect.withFiber((fiber) => {
       requests.add(fiber)
       fiber.addObserver(() => requests.delete(fiber))
-      return handled
+      return traced
     })
     const handle = HttpEffect.toWebHandlerWith<never, HttpServerRequest | Scope.Scope>(
-      Context.add(context, HttpMiddleware.SpanNameGenerator, (request) => {
-        const path = addresses.pathOf(request)
-        // Without the names of agents and the ids of runs, which would make a name of every request.
-        return path === undefined ? request.method : `${request.method} ${options.basePath}${path}`
-      })
+      Context.merge(context, ownSpans(context, constTrue))
     )(tracked)
     const { drain } = Context.get(context, HeartbeatEngine)
     const { streams } = Context.get(context, HandlerState)
     return {
       handle: async (request) => {
-        const known = withoutUnknown(request)
-        const response = await handle(known, redactQuery(known.url))
+        const response = await handle(request)
         // Outside of the routes nobody has set them yet.
         const common = commonHeaders(
           response.headers.get("x-request-id") ?? requestIdOf(request.headers.get("x-request-id"))
@@ -231,7 +227,7 @@ const build = <R, E>(
       shutdown: (graceMs, settled, written) =>
         drain(graceMs).pipe(
           Effect.andThen(Effect.timeoutOption(told, lingerMs)),
-          Effect.andThen(Effect.timeoutOption(Effect.andThen(settled, streams.none), lingerMs)),
+          Effect.andThen(Effect.timeoutOption(Effect.andThen(settled, streams.over), lingerMs)),
           Effect.andThen(Effect.sync(() => {
             for (const fiber of [...requests]) fiber.interruptUnsafe()
           })),
@@ -276,32 +272,6 @@ const layerRouter = Layer.provide(
   // Names are case-sensitive and may be long: a bad one is to meet authentication, not a missing route.
   Layer.succeed(HttpRouter.RouterConfig, { caseSensitive: true, ignoreDuplicateSlashes: false, maxParamLength: 8192 })
 )
-
-/**
- * The request without what means nothing here and may be a secret all the same: other names in the query, which may be
- * tokens themselves, and the credentials of a proxy. Spans hold the address, and of a failure the whole request.
- */
-const withoutUnknown = (request: Request): Request => {
-  const url = request.url.includes("?") ? new URL(request.url) : undefined
-  const names = [...url?.searchParams.keys() ?? []].filter((name) => !queryNames.has(name))
-  if (names.length === 0 && !request.headers.has("proxy-authorization")) return request
-  if (request.bodyUsed || request.body?.locked === true) return request // it cannot be copied, and is refused anyway
-  for (const name of names) url?.searchParams.delete(name)
-  const copy = new Request(url ?? request.url, request)
-  copy.headers.delete("proxy-authorization")
-  return copy
-}
-
-const queryNames = new Set(["callerId", "cursor", "from", "kind", "limit", "status", "until"])
-
-/** A token that somebody puts into the query against all advice must not end in a span. */
-const redactQuery = (url: string): Context.Context<never> => {
-  const limits = new URL(url).searchParams.getAll("limit")
-  return limits.every((limit) => /^\d{1,3}$/u.test(limit)) ? allButLimit : all
-}
-
-const all = Context.make(UrlParams.CurrentRedactedNames, [/^/u])
-const allButLimit = Context.make(UrlParams.CurrentRedactedNames, [/^(?!limit$)/u])
 
 const problemOfCause = (cause: Cause.Cause<unknown>, addresses: Lookup): Problem.Problem => {
   for (const reason of cause.reasons) {

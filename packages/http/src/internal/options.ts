@@ -16,15 +16,13 @@ export interface Resolved<R> {
   readonly rateLimit: RateLimit | undefined
   readonly operatorTokens: ReadonlyArray<string>
   readonly publicReadiness: boolean
+  readonly publicDescription: boolean
   readonly docs: boolean
   readonly waitUntil: ((promise: Promise<unknown>) => void) | undefined
 }
 
 export const resolve = <H extends Heartbeat.Any, A>(options: RoutesOptions<H, A>): Resolved<Services<H> | A> => {
-  const { auth, basePath = "", heartbeats, maxBodyBytes = 262_144 } = options
-  if (!/^(?:\/(?!\.{1,2}(?:\/|$))[\w.~-]+)*\/?$/u.test(basePath)) {
-    throw new TypeError(`basePath '${basePath}' is not a path such as '/internal'.`)
-  }
+  const { auth, basePath, heartbeats, maxBodyBytes = 262_144 } = options
   if (!Number.isSafeInteger(maxBodyBytes) || maxBodyBytes < 1) {
     throw new TypeError(`maxBodyBytes ${maxBodyBytes} is not a positive integer.`)
   }
@@ -32,12 +30,13 @@ export const resolve = <H extends Heartbeat.Any, A>(options: RoutesOptions<H, A>
     ? heartbeats
     : (agentName: AgentName) => (Object.hasOwn(heartbeats, agentName) ? heartbeats[agentName] : undefined)
   checkLimits(options)
-  const { docs = false, errorStatus = 200, operatorTokens = [], publicReadiness = false } = options
+  const { docs = false, errorStatus = 200, operatorTokens = [], publicDescription = false, publicReadiness = false } =
+    options
   return {
     // `Services<H>` is computed from exactly these heartbeats; the compiler cannot follow it through the look-up.
     find: find as Resolved<Services<H> | A>["find"],
     auth,
-    basePath: basePath.replace(/\/$/u, ""),
+    basePath: resolveBasePath(basePath),
     maxBodyBytes,
     // Whatever it decodes to: steps get what it encodes to again.
     payload: options.payload as Schema.Codec<unknown, unknown> | undefined,
@@ -46,9 +45,17 @@ export const resolve = <H extends Heartbeat.Any, A>(options: RoutesOptions<H, A>
     rateLimit: options.rateLimit,
     operatorTokens,
     publicReadiness,
+    publicDescription,
     docs,
     waitUntil: options.waitUntil
   }
+}
+
+export const resolveBasePath = (basePath: string = ""): string => {
+  if (!/^(?:\/(?!\.{1,2}(?:\/|$))[\w.~-]+)*\/?$/u.test(basePath)) {
+    throw new TypeError(`basePath '${basePath}' is not a path such as '/internal'.`)
+  }
+  return basePath.replace(/\/$/u, "")
 }
 
 const checkLimits = (

@@ -23,7 +23,7 @@ const keptFeeds = 64
 const keptLength = 4_000_000
 
 const encodeReport = Schema.encodeUnknownSync(Schema.toCodecJson(HeartbeatReport))
-const encodeDiagnostic = Schema.encodeUnknownSync(Schema.toCodecJson(Diagnostic.Diagnostic))
+export const encodeDiagnostic = Schema.encodeUnknownSync(Schema.toCodecJson(Diagnostic.Diagnostic))
 
 export const reportFrame = (feed: Pick<Feed, "push">, answer: ReturnType<typeof conclude> | Problem.Problem): void => {
   if (answer instanceof Error) feed.push("problem", problemJson(answer))

@@ -44,6 +44,21 @@ export const readPayload = Effect.fnUntraced(function*(
   return schema === undefined || value === undefined ? value : yield* conform(schema, value)
 })
 
+/** A body of the API's own: names that it does not know are refused, for they are mostly misspelt ones that it does. */
+export const readAs = <A>(
+  request: HttpServerRequest,
+  maxBytes: number,
+  schema: Schema.Codec<A, unknown>
+): Effect.Effect<A | undefined, Refused> =>
+  Effect.flatMap(
+    readPayload(request, maxBytes, undefined),
+    (value) =>
+      value === undefined ? Effect.undefined : Effect.mapError(
+        Schema.decodeUnknownEffect(schema)(value, { errors: "all", onExcessProperty: "error" }),
+        ({ issue }) => new Problem.InvalidPayload({ detail: describeIssues("payload", issue) })
+      )
+  )
+
 /** The value as its schema writes it: steps can decode it again, and what the schema does not know is not in it. */
 const conform = (schema: Schema.Codec<unknown, unknown>, value: Json): Effect.Effect<Json, Problem.InvalidPayload> =>
   Schema.decodeUnknownEffect(schema)(value, { errors: "all" }).pipe(

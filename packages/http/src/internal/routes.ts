@@ -14,9 +14,10 @@ import * as Layer from "effect/Layer"
 import * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
 import { EverbeatApi, RequestSchema } from "../EverbeatApi.ts"
 import * as Problem from "../Problem.ts"
+import { ResumeRequest } from "../RunProgress.ts"
 import { wantsEvents } from "./accepts.ts"
-import { addressesOf, refuseMethod } from "./addresses.ts"
-import { layerAnyToken, layerAuthorization, requireOperator } from "./authenticate.ts"
+import { addressesOf, lookUp, refuseMethod } from "./addresses.ts"
+import { layerAnyToken, layerAuthorization, makeRequireAny, requireOperator } from "./authenticate.ts"
 import { envelope } from "./envelope.ts"
 import { parseEventId } from "./feed.ts"
 import { makeHeartbeat } from "./heartbeatRoute.ts"
@@ -25,7 +26,10 @@ import { logStoreError } from "./logStoreError.ts"
 import { withPayload } from "./openApi.ts"
 import type { Resolved } from "./options.ts"
 import { listRuns } from "./page.ts"
+import { readAs } from "./payload.ts"
 import { storeUnavailable } from "./problemOf.ts"
+import { makeCounted } from "./requestMetric.ts"
+import { makeTraced } from "./requestSpan.ts"
 import { respond } from "./respond.ts"
 import { makeRunActions } from "./runRoutes.ts"
 import { offered } from "./services.ts"
@@ -68,7 +72,7 @@ const filterOf = (agentName: AgentName, { callerId, from, kind, status, until }:
   until
 })
 
-const layerCheckpoints = ({ basePath }: Resolved<never>) =>
+const layerCheckpoints = ({ basePath, maxBodyBytes }: Resolved<never>) =>
   HttpApiBuilder.group(
     EverbeatApi,
     "checkpoints",
@@ -77,8 +81,11 @@ const layerCheckpoints = ({ basePath }: Resolved<never>) =>
       return handlers
         .handle("listCheckpoints", ({ params, query }) => answer(list(params.agentName, query)))
         .handle("getCheckpoint", ({ params }) => answer(get(params)))
-        .handle("resumeCheckpoint", ({ params }) => answer(resume(params)))
-        .handle("discardCheckpoint", ({ params }) => answer(discard(params)))
+        .handleRaw("resumeCheckpoint", ({ params, request }) =>
+          answer(Effect.flatMap(readAs(request, maxBodyBytes, ResumeRequest), (asked) =>
+            resume(params, asked))))
+        .handle("discardCheckpoint", ({ params }) =>
+          answer(discard(params)))
     })
   )
 
@@ -144,15 +151,41 @@ const apiAt = ({ basePath, payload }: Resolved<never>) =>
     ...(payload === undefined ? undefined : { transform: withPayload(payload) })
   }))
 
-const layerErased = (
-  options: Resolved<never>
-): Layer.Layer<HandlerState, never, HttpRouter.HttpRouter | HeartbeatEngine | RunStore> =>
-  Layer.merge(
-    HttpApiBuilder.layer(apiAt(options), { openapiPath: "/api/openapi.json" }),
-    Layer.mergeAll(
-      Layer.effectDiscard(otherMethods(options)),
-      options.docs ? HttpApiScalar.layer(apiAt(options), { path: "/api/docs" }) : Layer.empty
+/** The description as a document and, where the host wants it, as a page that has the document in it. */
+const layerDescription = (options: Resolved<never>) => {
+  const api = apiAt(options)
+  let document: HttpServerResponse.HttpServerResponse | undefined
+  const described = Effect.sync(() => document ??= HttpServerResponse.jsonUnsafe(OpenApi.fromApi(api)))
+  const layer = Layer.merge(
+    HttpRouter.add("GET", "/api/openapi.json", described),
+    options.docs ? HttpApiScalar.layer(api, { path: "/api/docs" }) : Layer.empty
+  )
+  return options.publicDescription
+    ? layer
+    : Layer.provide(
+      layer,
+      Layer.unwrap(Effect.map(makeRequireAny(options), (required) => HttpRouter.middleware(required).layer))
     )
+}
+
+/** In a host that runs on Effect nobody else counts the requests of the API, and names their spans. */
+const makeAround = (options: Resolved<never>, inHost: boolean) => {
+  if (!inHost) return envelope
+  const addresses = lookUp(options)
+  const traced = makeTraced(addresses, options.basePath)
+  const counted = makeCounted(addresses)
+  return <E, R>(handled: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
+    traced(counted(envelope(handled)))
+}
+
+const layerErased = (
+  options: Resolved<never>,
+  inHost: boolean
+): Layer.Layer<HandlerState, never, HttpRouter.HttpRouter | HeartbeatEngine | RunStore> =>
+  Layer.mergeAll(
+    HttpApiBuilder.layer(apiAt(options)),
+    Layer.effectDiscard(otherMethods(options)),
+    layerDescription(options)
   ).pipe(
     Layer.provide([layerAgents(options), layerCheckpoints(options), layerHealth]),
     Layer.provideMerge(Layer.effect(HandlerState, makeShared)),
@@ -162,7 +195,7 @@ const layerErased = (
       layerAnyToken(options),
       HttpServer.layerServices
     ]),
-    Layer.provide(HttpRouter.middleware(envelope).layer),
+    Layer.provide(HttpRouter.middleware(makeAround(options, inHost)).layer),
     Layer.provide(Layer.effect(
       HttpRouter.HttpRouter,
       Effect.map(
@@ -172,9 +205,10 @@ const layerErased = (
     ))
   )
 
-/** Adds the routes to the router in context. */
+/** Adds the routes to the router in context: of a fetch handler, or of a host that runs on Effect. */
 export const layerRoutes = <R>(
-  options: Resolved<R>
+  options: Resolved<R>,
+  { inHost }: { readonly inHost: boolean }
 ): Layer.Layer<HandlerState, never, HttpRouter.HttpRouter | HeartbeatEngine | RunStore | R> =>
   // The routes capture everything in context; that it holds `R` is what this signature demands.
-  layerErased(options as Resolved<never>)
+  layerErased(options as Resolved<never>, inHost)

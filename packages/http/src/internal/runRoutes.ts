@@ -2,7 +2,7 @@
 import type { AgentName } from "@everbeat/core/AgentName"
 import { type AgentRun, isSettled, type RunInFlight } from "@everbeat/core/AgentRun"
 import type { AgentSupervisor } from "@everbeat/core/AgentSupervisor"
-import type { InterruptedFilter } from "@everbeat/core/CheckpointStore"
+import type { CheckpointStore, InterruptedFilter } from "@everbeat/core/CheckpointStore"
 import { HeartbeatEngine } from "@everbeat/core/HeartbeatEngine"
 import * as Lease from "@everbeat/core/Lease"
 import type { RunCheckpoint } from "@everbeat/core/RunCheckpoint"
@@ -10,8 +10,8 @@ import type { RunId } from "@everbeat/core/RunId"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
-import * as Result from "effect/Result"
 import * as Problem from "../Problem.ts"
+import type { ResumeRequest } from "../RunProgress.ts"
 import { logStoreError } from "./logStoreError.ts"
 import { actionProblemOf, storeUnavailable } from "./problemOf.ts"
 import { need, offered } from "./services.ts"
@@ -32,9 +32,13 @@ interface ListQuery {
   readonly status?: InterruptedFilter["status"]
 }
 
+type DiscardError = Effect.Error<
+  ReturnType<AgentSupervisor["Service"]["discard"] | CheckpointStore["Service"]["claim" | "delete"]>
+>
+
 export const makeRunActions = Effect.fnUntraced(function*(basePath: string, { find }: Shared) {
   const { cancel: cancelHere, owner } = yield* HeartbeatEngine
-  const { checkpoints, recovery, supervisor } = offered(yield* Effect.context<never>())
+  const { checkpoints, recovery, supervisor, workspaces } = offered(yield* Effect.context<never>())
   const store = need(checkpoints, "CheckpointStore")
 
   const list = (agentName: AgentName, { cursor, limit, status }: ListQuery) =>
@@ -64,12 +68,12 @@ export const makeRunActions = Effect.fnUntraced(function*(basePath: string, { fi
       ({ status }) => settled(runId, status)
     )
 
-  const resume = Effect.fnUntraced(function*(params: RunParams) {
+  const resume = Effect.fnUntraced(function*(params: RunParams, asked: ResumeRequest | undefined) {
     const { agentName, runId } = params
     const { resume } = yield* need(recovery, "Recovery")
     const { status } = yield* inFlight(params)
     if (status === "running") return yield* held(runId)
-    yield* resume(runId).pipe(logStoreError, Effect.mapError(actionProblemOf))
+    yield* resume(runId, asked).pipe(logStoreError, Effect.mapError(actionProblemOf))
     const location = `${basePath}/api/agents/${agentName}/runs/${runId}`
     return HttpApiSchema.withHeaders({
       body: { runId, agentName, status: "running" as const, location },
@@ -82,23 +86,28 @@ export const makeRunActions = Effect.fnUntraced(function*(basePath: string, { fi
     const { claim, delete: remove } = yield* store
     const { status } = yield* inFlight(params)
     if (status === "running") return yield* held(runId)
-    const claimed = Effect.gen(function*() {
-      const answer = yield* Effect.result(logStoreError(claim(runId, owner, holdFor)))
-      if (Result.isSuccess(answer)) return answer.success.lease
-      const error = answer.failure
-      if (error._tag !== "StoreError" || error.reason !== "corrupt") return yield* actionProblemOf(error)
-      // Damaged, and claimed all the same: its head tells by whom. Nobody can continue it, but it can be done away with.
-      const lease = Lease.newest(yield* inFlight(params))
-      return lease?.owner === owner ? lease : yield* actionProblemOf(error)
-    })
-    const removed = (lease: Lease.Lease) =>
-      Effect.mapError(
-        logStoreError(remove(lease)),
-        (error) =>
-          error._tag === "Fenced" ? held(runId) : error._tag === "Gone" ? notFound(runId) : actionProblemOf(error)
-      )
+    const claimed = Effect.catchTag(
+      Effect.map(claim(runId, owner, holdFor), ({ lease }) => lease),
+      "StoreError",
+      Effect.fnUntraced(function*(error) {
+        if (error.reason !== "corrupt") return yield* error
+        // Damaged, and claimed all the same: its head tells by whom. Nobody can continue it, but it can be done away with.
+        const lease = Lease.newest(yield* inFlight(params))
+        return lease?.owner === owner ? lease : yield* error
+      })
+    )
+    // Without a supervisor there are passes here, which have no files.
+    const discarded: Effect.Effect<void, DiscardError | Problem.Problem> = supervisor === undefined
+      ? Effect.flatMap(claimed, remove)
+      : Effect.provideContext(supervisor.discard(runId), workspaces)
     // Uninterruptible: what is claimed is deleted, whoever hangs up.
-    yield* Effect.uninterruptible(Effect.flatMap(claimed, removed))
+    yield* Effect.uninterruptible(discarded).pipe(
+      logStoreError,
+      Effect.mapError((error) => {
+        if (!("_tag" in error)) return error
+        return error._tag === "Fenced" ? held(runId) : error._tag === "Gone" ? notFound(runId) : actionProblemOf(error)
+      })
+    )
   })
 
   const cancel = Effect.fnUntraced(function*(

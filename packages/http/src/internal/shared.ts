@@ -17,6 +17,7 @@ import { logStoreError } from "./logStoreError.ts"
 import { OpenStreams } from "./openStreams.ts"
 import { Passes } from "./passes.ts"
 import { storeUnavailable } from "./problemOf.ts"
+import { offered } from "./services.ts"
 import { limited } from "./storeLimit.ts"
 
 type ReadError = Problem.RunNotFound | Problem.StoreUnavailable
@@ -37,6 +38,7 @@ export interface Shared {
 export const makeShared: Effect.Effect<Shared, never, HeartbeatEngine | RunStore | Scope.Scope> = Effect.gen(
   function*() {
     const runs = yield* RunStore
+    const stores = { runs, checkpoints: offered(yield* Effect.context<never>()).checkpoints }
     const passes = new Passes(yield* Scope.Scope)
     const closing = yield* Deferred.make<void>()
     const streams = new OpenStreams()
@@ -59,7 +61,7 @@ export const makeShared: Effect.Effect<Shared, never, HeartbeatEngine | RunStore
         find(agentName, runId),
         () =>
           Effect.map(passes.feedOf(runId), (feed) =>
-            respondEvents(feed === undefined ? watchRun(runs, runId, seen, closing) : framesOf(feed, seen), streams))
+            respondEvents(feed === undefined ? watchRun(stores, runId, seen, closing) : framesOf(feed, seen), streams))
       )
 
     return { passes, streams, find, follow }

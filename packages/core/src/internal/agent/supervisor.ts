@@ -30,6 +30,7 @@ import { badKey, badName, keyPattern } from "../input.ts"
 import { ActiveRun, type Stoppable } from "./activeRun.ts"
 import { makeCancel } from "./cancel.ts"
 import { definitionOf } from "./definition.ts"
+import { makeDiscard } from "./discard.ts"
 import { type Grant, isResumed } from "./open.ts"
 import { replayed } from "./replayed.ts"
 import { runToEnd } from "./runner.ts"
@@ -292,6 +293,7 @@ export const makeSupervisor = Effect.fnUntraced(function*(
     resume,
     adopt,
     cancel: makeCancel(hub, runs, active),
+    discard: makeDiscard(hub, runs),
     events: Stream.fromPubSub(events),
     settled: Stream.filterMap(
       Stream.fromPubSub(events),
