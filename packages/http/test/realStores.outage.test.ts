@@ -148,7 +148,7 @@ describe.each(servers)("a %s that is away", (_, start) => {
           if (first.json.runId !== undefined) assert.strictEqual(begun.at(-1), first.json.runId)
         }
         const listed = yield* witness.call("/api/agents/triage/runs?limit=200", { token })
-        const ids: ReadonlyArray<string> = listed.json.items.map((run: { runId: string }) => run.runId)
+        const ids: Array<string> = listed.json.items.map((run: { runId: string }) => run.runId)
         assert.strictEqual(new Set(begun).size, cuts)
         // One pass was for finding out whether the store answers.
         assert.lengthOf(ids, cuts + 1)
