@@ -29,6 +29,12 @@ const mebibytes = (count: number): number => count * 2 ** 20
 const token = secrets.triage
 const quiet = Logger.layer([])
 
+class Long extends Schema.TaggedError<Long>("test/Long")("Long", { text: Schema.String }) {
+  override get message(): string {
+    return this.text
+  }
+}
+
 describe("memory", () => {
   it.live("does not grow over 20,000 requests that begin no new pass", () =>
     Effect.gen(function*() {
@@ -97,13 +103,38 @@ describe("memory", () => {
     120_000
   )
 
+  it.live("of events is that of the latest passes: those of 500 passes do not stay", () =>
+    Effect.gen(function*() {
+      const warn = Effect.forEach(
+        Array.from({ length: 10 }),
+        (_, index) => Step.warn(new Long({ text: `${index} ${Math.random()} ${"x".repeat(1900)}` })),
+        { discard: true }
+      )
+      const beats = Heartbeat.make("long", [Step.make("warn", warn)])
+      const verify = yield* auth
+      const handler = yield* acquire(() =>
+        HeartbeatHandler.make({ heartbeats: () => beats, auth: verify, layer: Layer.merge(host, quiet) })
+      )
+      const grown = (count: number, accept: string) =>
+        Effect.gen(function*() {
+          const before = yield* inUse
+          yield* Effect.promise(async () => {
+            for (let index = 0; index < count; index++) {
+              const asked = requestOf("/api/agents/triage/heartbeat", { method: "POST", token, headers: { accept } })
+              // oxlint-disable-next-line no-await-in-loop -- one after the other
+              await (await handler.fetch(asked)).text()
+            }
+          })
+          return (yield* inUse) - before
+        })
+      yield* grown(100, "text/event-stream")
+      const records = yield* grown(500, "application/json")
+      // All events of a pass are 40 KiB.
+      assert.isBelow((yield* grown(500, "text/event-stream")) - records, mebibytes(5))
+    }), 120_000)
+
   it.live("of 200 clients that never read an answer of 2 MB is that of one", () =>
     Effect.gen(function*() {
-      class Long extends Schema.TaggedError<Long>("test/Long")("Long", { text: Schema.String }) {
-        override get message(): string {
-          return this.text
-        }
-      }
       const gate = yield* makeGate
       const warn = Effect.forEach(
         Array.from({ length: 990 }),
