@@ -372,6 +372,18 @@ describe("HeartbeatHandler", () => {
         assert.strictEqual(body.type, problem("body-already-consumed"))
       }))
 
+    for (const length of ["5.5", "+5", "-1", "0x10", "1e3", "5, 5"]) {
+      it.live(`of a Content-Length of ${length} is 400, with and without bytes`, () =>
+        Effect.gen(function*() {
+          const { call } = yield* standard
+          const headers = { "content-length": length }
+          for (const options of [{ headers }, { headers, body: "{}" }]) {
+            const { json, status } = yield* beat(call, options)
+            assert.deepStrictEqual([status, json.type], [400, problem("invalid-request")])
+          }
+        }))
+    }
+
     it.live("announced but lost is 500", () =>
       Effect.gen(function*() {
         const { call } = yield* standard
@@ -476,6 +488,25 @@ describe("HeartbeatHandler", () => {
           assert.strictEqual(json.type, problem("route-not-found"))
           assert.strictEqual(headers.get("cache-control"), "no-store")
           assert.isNotNull(headers.get("x-request-id"))
+        }))
+    }
+
+    for (
+      const [method, path] of [
+        ["GET", "/api/health;"],
+        ["GET", "/api/openapi.json/;x"],
+        ["POST", "/api/agents/triage/heartbeat;/api/health"],
+        ["POST", "/api/agents/triage/heartbeat;?limit=1"],
+        ["GET", "/api/agents/triage/runs;limit=1"]
+      ] as const
+    ) {
+      it.live(`${method} ${path} is 404, as others read it`, () =>
+        Effect.gen(function*() {
+          const { call } = yield* standard
+          seen.length = 0
+          const { json, status } = yield* call(path, { method, token: secrets.triage })
+          assert.deepStrictEqual([status, json.type], [404, problem("route-not-found")])
+          assert.lengthOf(seen, 0)
         }))
     }
 

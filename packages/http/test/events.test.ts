@@ -11,60 +11,15 @@ import {
   auth,
   beat,
   callOf,
-  type CallOptions,
   gated,
   heartbeats,
   host,
   hostWith,
   makeGate,
-  requestOf,
   secrets,
   standard
 } from "./harness.ts"
-
-interface Event {
-  readonly id: string | undefined
-  readonly event: string
-  // What came over the wire; the tests assert its shape.
-  // oxlint-disable-next-line typescript/no-explicit-any
-  readonly data: any
-}
-
-const parse = (text: string): ReadonlyArray<Event> =>
-  text.split("\n\n").filter((block) => block.includes("event: ")).map((block) => {
-    const field = (name: string) =>
-      block.split("\n").find((line) => line.startsWith(`${name}: `))?.slice(name.length + 2)
-    return { id: field("id"), event: field("event") ?? "", data: JSON.parse(field("data") ?? "null") }
-  })
-
-const path = "/api/agents/triage/heartbeat"
-
-const open = (handler: HeartbeatHandler.HeartbeatHandler, options: CallOptions = {}, at = path) =>
-  Effect.promise(() =>
-    handler.fetch(requestOf(at, {
-      method: "POST",
-      token: secrets.triage,
-      ...options,
-      headers: { accept: "text/event-stream", ...options.headers }
-    }))
-  )
-
-const whole = (response: Response) => Effect.map(Effect.promise(() => response.text()), parse)
-
-/** Reads until the condition holds on what came so far. */
-const readUntil = (response: Response, holds: (text: string) => boolean) =>
-  Effect.promise(async () => {
-    const reader = response.body?.getReader()
-    const decoder = new TextDecoder()
-    const more = async (text: string): Promise<string> => {
-      const { done, value } = await (reader?.read() ?? { done: true, value: undefined })
-      const all = text + decoder.decode(value, { stream: true })
-      return done || holds(all) ? all : more(all)
-    }
-    const text = await more("")
-    await reader?.cancel()
-    return text
-  })
+import { type Event, eventsOf, open, readUntil, whole } from "./streams.ts"
 
 const serving = (pass: Effect.Effect<unknown>) =>
   Effect.gen(function*() {
@@ -182,7 +137,7 @@ describe("Accept: text/event-stream", () => {
       const gate = yield* makeGate
       const handler = yield* serving(gate.pass)
       const response = yield* open(handler)
-      const [{ data }] = parse(yield* readUntil(response, (text) => text.includes("\n\nid:"))) as [Event]
+      const [{ data }] = eventsOf(yield* readUntil(response, (text) => text.includes("\n\nid:"))) as [Event]
       yield* gate.open
       const events = yield* whole(
         yield* open(handler, { method: "GET" }, `/api/agents/triage/runs/${data.runId}`)
@@ -197,7 +152,7 @@ describe("Last-Event-ID", () => {
     Effect.gen(function*() {
       const gate = yield* makeGate
       const handler = yield* serving(gate.pass)
-      const first = parse(yield* readUntil(yield* open(handler), (text) => text.includes("step-started")))
+      const first = eventsOf(yield* readUntil(yield* open(handler), (text) => text.includes("step-started")))
       const seen = first[0]?.id ?? ""
       const again = yield* open(handler, { headers: { "last-event-id": seen } })
       yield* gate.open
@@ -273,7 +228,7 @@ describe("a client that never reads", () => {
       const gate = yield* makeGate
       const handler = yield* serving(gate.pass)
       const deaf = yield* open(handler)
-      const runId = parse(
+      const runId = eventsOf(
         yield* readUntil(
           yield* open(
             handler,

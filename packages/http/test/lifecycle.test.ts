@@ -96,6 +96,33 @@ describe("a client that disconnects", () => {
         return run.json.status === "ok"
       })
     }))
+
+  it.live("while the store begins its pass does not leave a run that nobody runs", () =>
+    Effect.gen(function*() {
+      const gate = yield* makeGate
+      const verify = yield* auth
+      const layer = hostWith({
+        // The run is there, and the answer is on its way.
+        checkpoints: (store) => ({ begin: (input) => Effect.tap(store.begin(input), () => gate.pass) })
+      })
+      const handed: Array<Promise<unknown>> = []
+      const handler = yield* acquire(() =>
+        HeartbeatHandler.make({ heartbeats, auth: verify, layer, waitUntil: (promise) => void handed.push(promise) })
+      )
+      const controller = new AbortController()
+      const pending = handler.fetch(
+        requestOf("/api/agents/triage/heartbeat", { method: "POST", token: secrets.triage, signal: controller.signal })
+      )
+      yield* gate.reached
+      controller.abort()
+      yield* Effect.promise(() => new Promise((next) => setImmediate(next)))
+      yield* gate.open
+      assert.strictEqual((yield* Effect.promise(() => pending)).status, 499)
+      const runs = callOf(handler)("/api/agents/triage/runs", { token: secrets.triage })
+      yield* until(async () => (await Effect.runPromise(runs)).json.items[0]?.status === "ok")
+      // A platform that freezes the process after the answer was told of it.
+      assert.lengthOf(handed, 1)
+    }))
 })
 
 describe("a failing store", () => {

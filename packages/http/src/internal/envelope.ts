@@ -19,6 +19,17 @@ export const commonHeaders = (requestId: string): Record<string, string> => ({
 })
 
 /**
+ * The router takes a semicolon in the path for the end of the path. Nobody else does: a guard in front would have seen
+ * another address than the one that is served.
+ */
+const hasSemicolon = (url: string): boolean => {
+  const at = url.indexOf(";")
+  if (at === -1) return false
+  const query = url.indexOf("?")
+  return query === -1 || at < query
+}
+
+/**
  * Turns defects into a problem, adds the common headers and names the request
  * in the log. An interruption passes: whoever interrupted knows the answer.
  */
@@ -27,7 +38,7 @@ export const envelope = <E, R>(
 ): Effect.Effect<HttpServerResponse.HttpServerResponse, E, R | HttpServerRequest> =>
   Effect.flatMap(HttpServerRequest, (request) => {
     const requestId = requestIdOf(request.headers["x-request-id"])
-    return handled.pipe(
+    return (hasSemicolon(request.originalUrl) ? respond(new Problem.RouteNotFound({})) : handled).pipe(
       Effect.catchCause((cause) =>
         Cause.hasInterrupts(cause) ? Effect.failCause(cause) : Effect.andThen(
           Effect.logError(`A request ended with a defect: ${Cause.pretty(cause)}`),

@@ -94,7 +94,8 @@ export const makeHeartbeat = Effect.fnUntraced(function*(options: Resolved<never
       if (seen === undefined || !isRunId(seen.runId)) {
         return yield* new Problem.InvalidRequest({ detail: "Last-Event-ID is none of this API: send none to begin." })
       }
-      return yield* shared.follow(agentName, seen.runId, seen)
+      // Its scope is that of heartbeats: what agents did is for who may read runs.
+      return yield* shared.follow(agentName, seen.runId, seen, "heartbeat")
     }
     yield* limit(agentName)
     const { tokenId } = yield* AgentPrincipal

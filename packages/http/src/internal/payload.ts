@@ -25,6 +25,11 @@ export const readPayload = Effect.fnUntraced(function*(
   schema: Schema.Codec<unknown, unknown> | undefined
 ): Effect.fn.Return<Json | undefined, Refused> {
   if (isConsumed(request.source)) return yield* new Problem.BodyAlreadyConsumed({})
+  const announced = request.headers["content-length"] ?? ""
+  // `Number` reads more than digits: what is no length must not decide what becomes of the body.
+  if (!/^\d*$/u.test(announced)) {
+    return yield* new Problem.InvalidRequest({ detail: "Content-Length is not a number of bytes. Correct it." })
+  }
   const bytes = yield* request.arrayBuffer.pipe(
     Effect.provideService(HttpIncomingMessage.MaxBodySize, ByteSize.bytes(maxBytes)),
     Effect.mapError((error) =>
@@ -35,7 +40,7 @@ export const readPayload = Effect.fnUntraced(function*(
   )
   if (bytes.byteLength === 0) {
     // The sender announced bytes and none arrived: running with an empty payload would be silently wrong.
-    if (Number(request.headers["content-length"] ?? 0) > 0) return yield* new Problem.BodyAlreadyConsumed({})
+    if (Number(announced) > 0) return yield* new Problem.BodyAlreadyConsumed({})
     return undefined
   }
   const refusal = refuseType(request.headers)

@@ -7,6 +7,7 @@ import { HeartbeatEngine } from "@everbeat/core/HeartbeatEngine"
 import * as Lease from "@everbeat/core/Lease"
 import type { RunCheckpoint } from "@everbeat/core/RunCheckpoint"
 import type { RunId } from "@everbeat/core/RunId"
+import type { StoreError } from "@everbeat/core/StoreError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
@@ -32,9 +33,11 @@ interface ListQuery {
   readonly status?: InterruptedFilter["status"]
 }
 
-type DiscardError = Effect.Error<
-  ReturnType<AgentSupervisor["Service"]["discard"] | CheckpointStore["Service"]["claim" | "delete"]>
->
+type ClaimError = Effect.Error<ReturnType<CheckpointStore["Service"]["claim"]>>
+
+type DiscardError =
+  | ClaimError
+  | Effect.Error<ReturnType<AgentSupervisor["Service"]["discard"] | CheckpointStore["Service"]["delete"]>>
 
 export const makeRunActions = Effect.fnUntraced(function*(basePath: string, { find }: Shared) {
   const { cancel: cancelHere, owner } = yield* HeartbeatEngine
@@ -86,27 +89,27 @@ export const makeRunActions = Effect.fnUntraced(function*(basePath: string, { fi
     const { claim, delete: remove } = yield* store
     const { status } = yield* inFlight(params)
     if (status === "running") return yield* held(runId)
-    const claimed = Effect.catchTag(
-      Effect.map(claim(runId, owner, holdFor), ({ lease }) => lease),
-      "StoreError",
-      Effect.fnUntraced(function*(error) {
-        if (error.reason !== "corrupt") return yield* error
-        // Damaged, and claimed all the same: its head tells by whom. Nobody can continue it, but it can be done away with.
-        const lease = Lease.newest(yield* inFlight(params))
-        return lease?.owner === owner ? lease : yield* error
-      })
-    )
+    const damaged = Effect.fnUntraced(function*(error: StoreError) {
+      if (error.reason !== "corrupt") return yield* error
+      // Damaged, and claimed all the same: its head tells by whom. Nobody can continue it, but it can be done away with.
+      const lease = Lease.newest(yield* Effect.mapError(inFlight(params), () => error))
+      return lease?.owner === owner ? lease : yield* error
+    })
+    const claimed = Effect.matchEffect(claim(runId, owner, holdFor), {
+      onSuccess: ({ lease }) => Effect.succeed(lease),
+      onFailure: (error): Effect.Effect<Lease.Lease, ClaimError> =>
+        error._tag === "StoreError" ? damaged(error) : Effect.fail(error)
+    })
     // Without a supervisor there are passes here, which have no files.
-    const discarded: Effect.Effect<void, DiscardError | Problem.Problem> = supervisor === undefined
+    const discarded: Effect.Effect<void, DiscardError> = supervisor === undefined
       ? Effect.flatMap(claimed, remove)
       : Effect.provideContext(supervisor.discard(runId), workspaces)
     // Uninterruptible: what is claimed is deleted, whoever hangs up.
     yield* Effect.uninterruptible(discarded).pipe(
       logStoreError,
-      Effect.mapError((error) => {
-        if (!("_tag" in error)) return error
-        return error._tag === "Fenced" ? held(runId) : error._tag === "Gone" ? notFound(runId) : actionProblemOf(error)
-      })
+      Effect.mapError((error) =>
+        error._tag === "Fenced" ? held(runId) : error._tag === "Gone" ? notFound(runId) : actionProblemOf(error)
+      )
     )
   })
 

@@ -27,11 +27,12 @@ export interface Shared {
   readonly streams: OpenStreams
   /** One run of the agent. A foreign run is not found, as if it did not exist. */
   readonly find: (agentName: AgentName, runId: RunId) => Effect.Effect<AgentRun | RunInFlight, ReadError>
-  /** The live progress of one run of the agent. */
+  /** The live progress of one run of the agent; with a kind, of none but such a run. */
   readonly follow: (
     agentName: AgentName,
     runId: RunId,
-    seen: EventId | undefined
+    seen: EventId | undefined,
+    kind?: AgentRun["kind"]
   ) => Effect.Effect<HttpServerResponse, ReadError>
 }
 
@@ -56,9 +57,11 @@ export const makeShared: Effect.Effect<Shared, never, HeartbeatEngine | RunStore
         Effect.filterOrFail((run) => run.agentName === agentName, () => notFound(runId))
       )
 
-    const follow: Shared["follow"] = (agentName, runId, seen) =>
+    const follow: Shared["follow"] = (agentName, runId, seen, kind) =>
       Effect.flatMap(
-        find(agentName, runId),
+        Effect.filterOrFail(find(agentName, runId), (run) =>
+          kind === undefined || run.kind === kind, () =>
+          notFound(runId)),
         () =>
           Effect.map(passes.feedOf(runId), (feed) =>
             respondEvents(feed === undefined ? watchRun(stores, runId, seen, closing) : framesOf(feed, seen), streams))

@@ -66,7 +66,7 @@ export const listing = (filter: InterruptedFilter, page: PageRequest, tables: Sq
   })
   const [, at, runId] = cursorPattern.exec(page.cursor ?? "") ?? []
   if (at !== undefined && runId !== undefined) {
-    values.push(at, runId)
+    values.push(Sql.timeMillis(Number(at)), runId)
     all.push(
       `(r.lease_until, r.run_id) > (to_timestamp($${values.length - 1}::float8 / 1000), $${values.length}::uuid)`
     )

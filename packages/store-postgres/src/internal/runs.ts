@@ -34,11 +34,11 @@ const listing = (filter: RunFilter, page: PageRequest, { run }: Sql.Tables) => {
   where(filter.status && [...filter.status], ($) => `coalesce(r.status, ${Sql.statusOf("r")}) = any(${$}::text[])`)
   where(filter.callerId === undefined ? undefined : escape(filter.callerId), isCaller)
   where(
-    filter.from && DateTime.toEpochMillis(filter.from),
+    filter.from && Sql.timeMillis(DateTime.toEpochMillis(filter.from)),
     ($) => `r.started_at >= to_timestamp(${$}::float8 / 1000)`
   )
   where(
-    filter.until && DateTime.toEpochMillis(filter.until),
+    filter.until && Sql.timeMillis(DateTime.toEpochMillis(filter.until)),
     ($) => `r.started_at < to_timestamp(${$}::float8 / 1000)`
   )
   // A cursor is the id of the last run of the page before.

@@ -44,6 +44,9 @@ const century = 100 * 365 * 86_400_000
 export const ttlMillis = (ttl: Duration.Duration): number =>
   Math.max(0, Math.min(century, Math.round(Duration.toMillis(ttl))))
 
+/** A time of a filter or a cursor as PostgreSQL can hold it, whose times begin and end elsewhere than dates do. */
+export const timeMillis = (millis: number): number => Math.max(-210_866_803_200_000, Math.min(8.64e15, millis))
+
 export const isExhausted = (r: string): string => `(${r}.attempt >= ${r}.max_attempts or ${r}.stalled >= 2)`
 
 export const statusOf = (r: string): string =>

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { assert } from "@effect/vitest"
+import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { type AgentRun, metaOf, type RunInFlight } from "../../AgentRun.ts"
@@ -133,6 +134,19 @@ export const cases: ReadonlyArray<Case> = [
       assert.deepStrictEqual(yield* listed(runs.list({ agentName, until })), [second.runId, first.runId])
       assert.deepStrictEqual(yield* listed(runs.list({ agentName, from, until })), [second.runId])
       assert.deepStrictEqual(yield* listed(runs.list({ agentName, from: until, until })), [])
+    })
+  ),
+  check(
+    "lists by a start at either end of time",
+    Effect.gen(function*() {
+      const runs = yield* RunStore
+      const { meta: { agentName }, runId } = yield* Fixtures.settled()
+      const first = DateTime.makeUnsafe(-8.64e15)
+      const last = DateTime.makeUnsafe(8.64e15)
+
+      assert.deepStrictEqual(yield* listed(runs.list({ agentName, from: first, until: last })), [runId])
+      assert.deepStrictEqual(yield* listed(runs.list({ agentName, from: last })), [])
+      assert.deepStrictEqual(yield* listed(runs.list({ agentName, until: first })), [])
     })
   ),
   check(
