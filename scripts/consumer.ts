@@ -9,7 +9,7 @@
  */
 import { build } from "esbuild"
 import { execFile } from "node:child_process"
-import { cpSync, existsSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { cpSync, existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { isBuiltin } from "node:module"
 import { tmpdir } from "node:os"
 import { delimiter, join } from "node:path"
@@ -47,6 +47,8 @@ const systemNode = path.map((folder) => join(folder, "node")).find((file) => exi
 const extraNodes = (process.env["EVERBEAT_TEST_NODES"] ?? "").split(delimiter).filter((file) => file !== "")
 const nodes = new Set([process.execPath, ...(systemNode === undefined ? [] : [systemNode]), ...extraNodes])
 
+const flags = ["--prefer-offline", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error"]
+
 const entries = publicPackages.flatMap(({ entryPoints }) => entryPoints)
 
 /** Installs the packages, `effect` and the declared peers, in the versions that the repository tests with. */
@@ -64,9 +66,19 @@ const install = async (): Promise<void> => {
     }
   }
   const peers = Array.from(wanted, ([name, version]) => `${name}@${version}`)
-  const flags = ["--prefer-offline", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error"]
   await run("npm", ["install", ...flags, ...peers, ...tarballs])
   console.log(`installed ${tarballs.join(", ")} with ${peers.join(", ")}`)
+}
+
+/** Copies of what is installed: another Effect 4, an Effect 3, and a core of their own. */
+const installCopies = async (): Promise<void> => {
+  const cwd = join(consumer, "copies")
+  mkdirSync(cwd)
+  writeFileSync(join(cwd, "package.json"), `{ "name": "copies", "private": true }`)
+  const installed = readManifest(join(consumer, "node_modules/effect/package.json")).version
+  const [core = ""] = globSync("everbeat-core-*.tgz", { cwd: consumer })
+  const effects = [`effect@${installed}`, "effect-4.0@npm:effect@4.0.6", "effect-3@npm:effect@3.22.4"]
+  await run("npm", ["install", ...flags, `../${core}`, ...effects], { cwd })
 }
 
 /** What the published files import, as values and as types, is declared. */
@@ -131,8 +143,7 @@ const checkOptionalPeers = async (node: string): Promise<void> => {
   const needs: Record<string, string> = JSON.parse(await run(node, args, { env: { EVERBEAT_OPTIONAL_PEERS: "none" } }))
   const main = publicPackages.flatMap(({ manifest: { name } }) => needs[name] === undefined ? [] : [name])
   fail("the main module of a package needs an optional peer", main)
-  const modules = Map.groupBy(Object.keys(needs), (specifier) => needs[specifier])
-  for (const [peer, specifiers] of modules) console.log(`only with ${peer}: ${specifiers.join(", ")}`)
+  for (const [specifier, peer] of Object.entries(needs)) console.log(`${specifier} is only for who has ${peer}`)
 }
 
 try {
@@ -143,6 +154,7 @@ try {
   cpSync(join(root, "scripts/consumer"), consumer, { recursive: true })
   writeFileSync(join(consumer, "entries.json"), JSON.stringify(entries.map(({ specifier }) => specifier)))
   await install()
+  await installCopies()
   checkImports()
   await checkTypes()
   const host = await bundle()
@@ -152,8 +164,13 @@ try {
     const declared = ["--import", "./declared.mjs"]
     await run(node, [...declared, "imports.mjs"])
     const printed = await run(node, [...declared, "out/index.js"])
+    const copies = await run(node, ["copies.mjs"])
     const bundled = await run(node, [host], { cwd: elsewhere })
-    console.log(`${version}: ${entries.length} modules; ${printed.split("\n").at(-1)}; ${bundled.split("\n").at(-1)}`)
+    console.log(
+      `${version}: ${entries.length} modules; ${
+        [printed, bundled, copies].map((text) => text.split("\n").at(-1)).join("; ")
+      }`
+    )
   }))
 } finally {
   rmSync(consumer, { recursive: true, force: true })

@@ -97,7 +97,10 @@ export const needsOf = ({ dependencies, peerDependencies = {}, peerDependenciesM
   const isOptional = (name: string) => peerDependenciesMeta[name]?.optional === true
   const peers = Object.entries(peerDependencies)
   return {
-    required: Object.fromEntries([...Object.entries(dependencies ?? {}), ...peers.filter(([name]) => !isOptional(name))]),
+    required: Object.fromEntries([
+      ...Object.entries(dependencies ?? {}),
+      ...peers.filter(([name]) => !isOptional(name))
+    ]),
     optional: Object.fromEntries(peers.filter(([name]) => isOptional(name)))
   }
 }

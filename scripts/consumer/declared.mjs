@@ -29,7 +29,10 @@ export const resolve = (specifier, context, next) => {
       throw new Error(`${manifest.name} imports ${specifier}, which its package.json does not declare`)
     }
     if (process.env.EVERBEAT_OPTIONAL_PEERS === "none" && peerDependenciesMeta[name]?.optional === true) {
-      throw Object.assign(new Error(`${manifest.name} needs its optional peer ${name}`), { code: "OPTIONAL_PEER", name })
+      throw Object.assign(new Error(`${manifest.name} needs its optional peer ${name}`), {
+        code: "OPTIONAL_PEER",
+        name
+      })
     }
   }
   return next(specifier, context)

@@ -21,6 +21,7 @@ import * as RunId from "../RunId.ts"
 import type { RunStore } from "../RunStore.ts"
 import { ActivePass, type PassView } from "./activePass.ts"
 import { boundCheckpoints, boundRuns } from "./boundedStore.ts"
+import { warnOfSecondEffect } from "./copies.ts"
 import { type Definition, definitionOf } from "./definition.ts"
 import { canonicalPayload, fingerprint } from "./fingerprint.ts"
 import { badKey, badName, keyPattern } from "./input.ts"
@@ -70,6 +71,7 @@ export const makeEngine = Effect.fnUntraced(function*(
   records: RunStore["Service"] | undefined,
   options: { readonly ttl: Duration.Duration; readonly storeMillis: number }
 ): Effect.fn.Return<HeartbeatEngine["Service"], never, Scope.Scope> {
+  yield* warnOfSecondEffect
   const owner = uuidV7Unsafe()
   const { storeMillis, ttl } = options
   const { clock, keeper, watch } = yield* joinKeeper(checkpoints, ttl)

@@ -5,7 +5,6 @@ import { type RunFilter, RunStore } from "@everbeat/core/RunStore"
 import * as Effect from "effect/Effect"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import * as HttpApiError from "effect/http-api/HttpApiError"
-import * as HttpApiScalar from "effect/http-api/HttpApiScalar"
 import * as OpenApi from "effect/http-api/OpenApi"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServer from "effect/http/HttpServer"
@@ -144,6 +143,13 @@ const apiAt = ({ basePath, payload }: Resolved<never>) =>
     ...(payload === undefined ? undefined : { transform: withPayload(payload) })
   }))
 
+/** Three megabytes, which only a host that shows the page loads. */
+const layerDocs = (options: Resolved<never>): Layer.Layer<never, never, HttpRouter.HttpRouter> =>
+  Layer.unwrap(Effect.map(
+    Effect.promise(() => import("effect/http-api/HttpApiScalar")),
+    (HttpApiScalar) => HttpApiScalar.layer(apiAt(options), { path: "/api/docs" })
+  ))
+
 const layerErased = (
   options: Resolved<never>
 ): Layer.Layer<HandlerState, never, HttpRouter.HttpRouter | HeartbeatEngine | RunStore> =>
@@ -151,7 +157,7 @@ const layerErased = (
     HttpApiBuilder.layer(apiAt(options), { openapiPath: "/api/openapi.json" }),
     Layer.mergeAll(
       Layer.effectDiscard(otherMethods(options)),
-      options.docs ? HttpApiScalar.layer(apiAt(options), { path: "/api/docs" }) : Layer.empty
+      options.docs ? layerDocs(options) : Layer.empty
     )
   ).pipe(
     Layer.provide([layerAgents(options), layerCheckpoints(options), layerHealth]),

@@ -9,6 +9,7 @@ import { isAgentName } from "../../AgentName.ts"
 import type * as Continuation from "../../Continuation.ts"
 import * as MessageCodec from "../../MessageCodec.ts"
 import type * as Transcript from "../../Transcript.ts"
+import { refuseForeign, stamp } from "../copies.ts"
 
 export const TypeId = "~everbeat/core/Agent"
 
@@ -42,6 +43,7 @@ class Compiled<M, A, E, R> {
   readonly [TypeId] = variance
 
   constructor(definition: Definition<M, A, E, R>) {
+    Object.assign(this, stamp)
     this.name = definition.name
     this.version = definition.version
     this.definition = definition
@@ -56,8 +58,10 @@ const variance = {
 }
 
 /** The definition inside an agent: only `build` makes agents. */
-export const definitionOf = <M, A, E, R>(agent: Agent<string, M, A, E, R>): Definition<M, A, E, R> =>
-  (agent as unknown as Compiled<M, A, E, R>).definition
+export const definitionOf = <M, A, E, R>(agent: Agent<string, M, A, E, R>): Definition<M, A, E, R> => {
+  refuseForeign(`Agent '${String(agent?.name)}'`, TypeId, agent, "Agent.make")
+  return (agent as unknown as Compiled<M, A, E, R>).definition
+}
 
 const isRetryable = (error: unknown): boolean =>
   Predicate.hasProperty(error, "isRetryable") && error.isRetryable === true

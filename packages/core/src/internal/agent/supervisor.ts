@@ -24,6 +24,7 @@ import { OtherDefinition, type StoreError } from "../../StoreError.ts"
 import { Workspace } from "../../Workspace.ts"
 import { boundRuns } from "../boundedStore.ts"
 import { joinHub } from "../checkpointer/hub.ts"
+import { warnOfSecondEffect } from "../copies.ts"
 import { canonicalPayload, fingerprint } from "../fingerprint.ts"
 import { badKey, badName, keyPattern } from "../input.ts"
 import { ActiveRun, type Stoppable } from "./activeRun.ts"
@@ -51,6 +52,7 @@ export const makeSupervisor = Effect.fnUntraced(function*(
   records: RunStore["Service"],
   { storeMillis, ttl }: { readonly ttl: Duration.Duration; readonly storeMillis: number }
 ): Effect.fn.Return<AgentSupervisor["Service"], never, Scope.Scope> {
+  yield* warnOfSecondEffect
   const hub = yield* joinHub(store, ttl, storeMillis)
   const runs = boundRuns(records, hub.watch, storeMillis)
   const active = new Map<RunId.RunId, Stoppable>()
