@@ -34,6 +34,7 @@ const run = async (
     return (await execute(command, args, { cwd: options.cwd ?? consumer, env, maxBuffer: 2 ** 26 })).stdout.trim()
   } catch (error) {
     const { stderr, stdout } = error as { readonly stderr?: string; readonly stdout?: string }
+    // oxlint-disable-next-line eslint/preserve-caught-error -- its message is what the tool printed, which is in here
     throw new Error(`${command} ${args.join(" ")} failed\n${stdout ?? ""}${stderr ?? ""}`)
   }
 }
@@ -125,10 +126,10 @@ const bundle = async (): Promise<string> => {
   })
   const packages = Object.keys(metafile.inputs).map((file) => packageOf(file.split("node_modules/").at(-1) ?? file))
   const used = new Set(packages.filter((name) => name !== "out"))
-  const declared = ["@everbeat/core", "@everbeat/http", "@everbeat/store-memory", "effect"]
+  const declared = new Set(["@everbeat/core", "@everbeat/http", "@everbeat/store-memory", "effect"])
   fail(
     "the bundled host contains packages that it does not use",
-    Array.from(used).filter((name) => !declared.includes(name))
+    Array.from(used).filter((name) => !declared.has(name))
   )
   const [output] = Object.values(metafile.outputs)
   const external = output?.imports.filter(({ external }) => external).map(({ path }) => path) ?? []

@@ -1,4 +1,5 @@
 /** What happens when an application loads this package, or `effect`, twice. */
+import type * as Core from "@everbeat/core"
 import { Agent, AgentSupervisor, Heartbeat, HeartbeatEngine, Recovery, Step } from "@everbeat/core"
 import { MemoryStore } from "@everbeat/store-memory"
 import { Cause, Effect, Exit, Layer, Schema } from "effect"
@@ -7,7 +8,7 @@ import { describe, expect, it, vi } from "vitest"
 const engine = HeartbeatEngine.layer.pipe(Layer.provideMerge(MemoryStore.layer))
 const supervisor = AgentSupervisor.layer.pipe(Layer.provideMerge(MemoryStore.layer))
 
-const another = async (): Promise<typeof import("@everbeat/core")> => {
+const another = async (): Promise<typeof Core> => {
   vi.resetModules()
   return import("@everbeat/core")
 }

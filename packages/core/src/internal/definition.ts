@@ -108,6 +108,6 @@ export const build = <H>(name: string, steps: unknown, options: Options): H => {
 }
 
 export const definitionOf = (self: Any): Definition => {
-  refuseForeign(`Heartbeat '${String(self?.name)}'`, TypeId, self, "Heartbeat.make")
+  refuseForeign(`Heartbeat '${self?.name}'`, TypeId, self, "Heartbeat.make")
   return (self as Any & { readonly definition: Definition }).definition
 }

@@ -59,7 +59,7 @@ const variance = {
 
 /** The definition inside an agent: only `build` makes agents. */
 export const definitionOf = <M, A, E, R>(agent: Agent<string, M, A, E, R>): Definition<M, A, E, R> => {
-  refuseForeign(`Agent '${String(agent?.name)}'`, TypeId, agent, "Agent.make")
+  refuseForeign(`Agent '${agent?.name}'`, TypeId, agent, "Agent.make")
   return (agent as unknown as Compiled<M, A, E, R>).definition
 }
 
