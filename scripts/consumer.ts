@@ -105,8 +105,17 @@ const checkImports = (): void =>
 const checkTypes = async (): Promise<void> => {
   const names = entries.map(({ specifier }, index) => `export * as m${index} from "${specifier}"`)
   writeFileSync(join(consumer, "entries.ts"), `${names.join("\n")}\n`)
-  await run(join(bin, "tsc"), ["-p", "."])
-  await run(join(bin, "tsc"), ["-p", "tsconfig.bundler.json"])
+  await Promise.all([".", "tsconfig.bundler.json"].map(async (project) => {
+    const { stdout } = await execute(join(bin, "tsc"), ["-p", project, "--pretty", "false"], { cwd: consumer })
+      .catch((error: { readonly stdout: string }) => error)
+    const errors = stdout.split(/\n(?=\S)/).filter((line) => line.includes("error TS"))
+    const [theirs, ours] = [true, false].map((their) =>
+      errors.filter((line) => /^node_modules\/(?!@everbeat\/)/.test(line) === their)
+    )
+    // A framework whose own declarations do not compile is a choice of its users.
+    for (const line of theirs ?? []) console.log(`not ours: ${line}`)
+    fail(`the types are wrong for ${project}`, ours ?? [])
+  }))
   console.log(`type-checked ${entries.length} modules, with module resolution NodeNext and bundler`)
 }
 
