@@ -39,6 +39,12 @@ const run = async (
   }
 }
 
+/** Waits for all, then fails as the first that failed: nothing still writes into a folder that is to be removed. */
+const all = async <A>(tasks: ReadonlyArray<Promise<A>>): Promise<ReadonlyArray<A>> => {
+  await Promise.allSettled(tasks)
+  return Promise.all(tasks)
+}
+
 const fail = (message: string, wrong: ReadonlyArray<string>): void => {
   if (wrong.length > 0) throw new Error(`${message}:\n  ${wrong.join("\n  ")}`)
 }
@@ -54,7 +60,7 @@ const entries = publicPackages.flatMap(({ entryPoints }) => entryPoints)
 
 /** Installs the packages, `effect` and the declared peers, in the versions that the repository tests with. */
 const install = async (): Promise<void> => {
-  const tarballs = await Promise.all(publicPackages.map(async ({ folder }) => {
+  const tarballs = await all(publicPackages.map(async ({ folder }) => {
     const args = ["pack", "--json", "--loglevel=error", "--pack-destination", consumer]
     const [{ filename }] = JSON.parse(await run("npm", args, { cwd: join(root, folder) }))
     return `./${filename}`
@@ -105,7 +111,7 @@ const checkImports = (): void =>
 const checkTypes = async (): Promise<void> => {
   const names = entries.map(({ specifier }, index) => `export * as m${index} from "${specifier}"`)
   writeFileSync(join(consumer, "entries.ts"), `${names.join("\n")}\n`)
-  await Promise.all([".", "tsconfig.bundler.json"].map(async (project) => {
+  await all([".", "tsconfig.bundler.json"].map(async (project) => {
     const { stdout } = await execute(join(bin, "tsc"), ["-p", project, "--pretty", "false"], { cwd: consumer })
       .catch((error: { readonly stdout: string }) => error)
     const errors = stdout.split(/\n(?=\S)/).filter((line) => line.includes("error TS"))
@@ -119,6 +125,9 @@ const checkTypes = async (): Promise<void> => {
   console.log(`type-checked ${entries.length} modules, with module resolution NodeNext and bundler`)
 }
 
+/** The documentation page of the handler, which a host without it leaves out as the README says. */
+const onDemand = "effect/http-api/HttpApiScalar"
+
 /** A host as one file: what it does not use is not in it. */
 const bundle = async (): Promise<string> => {
   const outfile = join(elsewhere, "host.mjs")
@@ -130,6 +139,7 @@ const bundle = async (): Promise<string> => {
     format: "esm",
     platform: "node",
     target: "node20",
+    external: [onDemand],
     metafile: true,
     logLevel: "error"
   })
@@ -141,7 +151,8 @@ const bundle = async (): Promise<string> => {
     Array.from(used).filter((name) => !declared.has(name))
   )
   const [output] = Object.values(metafile.outputs)
-  const external = output?.imports.filter(({ external }) => external).map(({ path }) => path) ?? []
+  const external =
+    output?.imports.filter(({ external, path }) => external && path !== onDemand).map(({ path }) => path) ?? []
   fail("the bundled host needs modules that are not in it", Array.from(new Set(external)))
   console.log(`bundled the host: ${Math.round((output?.bytes ?? 0) / 1024)} kB of ${Array.from(used).join(", ")}`)
   return outfile
@@ -169,7 +180,7 @@ try {
   await checkTypes()
   const host = await bundle()
   await checkOptionalPeers(process.execPath)
-  await Promise.all(Array.from(nodes, async (node) => {
+  await all(Array.from(nodes, async (node) => {
     const version = await run(node, ["--version"])
     const declared = ["--import", "./declared.mjs"]
     await run(node, [...declared, "imports.mjs"])
