@@ -5,6 +5,7 @@
 import { spawnSync } from "node:child_process"
 import { existsSync, globSync, readFileSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"
+import { wrongStability } from "./stability.ts"
 
 const root = resolve(import.meta.dirname, "..")
 let failed = 0
@@ -25,6 +26,11 @@ for (const file of globSync("packages/*/package.json", { cwd: root }).sort()) {
       failed++
     }
   }
+}
+
+for (const message of wrongStability()) {
+  console.error(message)
+  failed++
 }
 
 process.exitCode = failed === 0 ? 0 : 1

@@ -244,8 +244,14 @@ export interface HeartbeatHandler extends AsyncDisposable {
  * @category constructors
  * @since 0.1.0
  */
-export const make = <H extends Heartbeat.Any, E, A = never>(options: Options<H, A, E>): HeartbeatHandler =>
-  makeHost(resolve(options), options.layer, options)
+export const make = <H extends Heartbeat.Any, E, A = never>(options: Options<H, A, E>): HeartbeatHandler => {
+  if (!Layer.isLayer(options.layer)) {
+    throw new TypeError(
+      `layer is not a Layer of the "effect" that @everbeat/http uses. Run "npm ls effect", and "npm dedupe" when there are two.`
+    )
+  }
+  return makeHost(resolve(options), options.layer, options)
+}
 
 /**
  * Layer that adds the routes to the router of a host that runs on Effect.

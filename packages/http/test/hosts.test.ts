@@ -1,4 +1,4 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, beforeAll, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { Agent, request } from "node:http"
 import { connect } from "node:net"
@@ -87,6 +87,9 @@ const endless = () => {
 }
 
 describe.each(hosts.map((mount) => [mount.name, mount] as const))("%s", (_, mount) => {
+  // To install takes as long as the network does.
+  beforeAll(() => mount.prepare?.(), 600_000)
+
   it.live("answers without a body, and with JSON", () =>
     Effect.gen(function*() {
       const { port } = yield* serving(mount)

@@ -1,8 +1,9 @@
 /** What the engine computes once per heartbeat definition. */
 import * as Duration from "effect/Duration"
 import type { Any, Options } from "../Heartbeat.ts"
+import { refuseForeign, stamp } from "./copies.ts"
 import { fnv1a } from "./fnv.ts"
-import type { StepImpl } from "./stepImpl.ts"
+import { type StepImpl, TypeId as StepTypeId } from "./stepImpl.ts"
 
 export const TypeId = "~everbeat/core/Heartbeat"
 
@@ -37,6 +38,7 @@ const check = (name: string, steps: ReadonlyArray<StepImpl>): void => {
   }
   if (steps.length === 0) refuse("list at least one step")
   for (const step of steps) {
+    refuseForeign(`Heartbeat '${name}': the step '${step.name}'`, StepTypeId, step, "Step.make")
     if (step.name.trim() === "" || encoder.encode(step.name).length > 128) {
       refuse("a step needs a name of 1 to 128 bytes")
     }
@@ -102,7 +104,10 @@ const compile = (name: string, steps: ReadonlyArray<StepImpl>, options: Options)
 export const build = <H>(name: string, steps: unknown, options: Options): H => {
   const impls = [...(steps as Iterable<StepImpl>)]
   const definition = compile(name, impls, options)
-  return Object.freeze({ [TypeId]: TypeId, name, steps: impls, hash: definition.hash, definition }) as H
+  return Object.freeze({ [TypeId]: TypeId, ...stamp, name, steps: impls, hash: definition.hash, definition }) as H
 }
 
-export const definitionOf = (self: Any): Definition => (self as Any & { readonly definition: Definition }).definition
+export const definitionOf = (self: Any): Definition => {
+  refuseForeign(`Heartbeat '${self?.name}'`, TypeId, self, "Heartbeat.make")
+  return (self as Any & { readonly definition: Definition }).definition
+}

@@ -21,6 +21,7 @@ import * as RunId from "../RunId.ts"
 import type { RunStore } from "../RunStore.ts"
 import { ActivePass, type PassView } from "./activePass.ts"
 import { boundCheckpoints, boundRuns } from "./boundedStore.ts"
+import { warnOfSecondEffect } from "./copies.ts"
 import { type Definition, definitionOf } from "./definition.ts"
 import { canonicalPayload, fingerprint } from "./fingerprint.ts"
 import type { HoldTimes } from "./holdTimes.ts"
@@ -72,6 +73,7 @@ export const makeEngine = Effect.fnUntraced(function*(
   records: RunStore["Service"] | undefined,
   { storeMillis, ttl }: HoldTimes
 ): Effect.fn.Return<HeartbeatEngine["Service"], never, Scope.Scope> {
+  yield* warnOfSecondEffect
   const owner = uuidV7Unsafe()
   const { clock, keeper, watch } = yield* joinKeeper(checkpoints, ttl)
   const store = boundCheckpoints(checkpoints, watch, storeMillis)

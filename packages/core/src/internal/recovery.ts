@@ -19,7 +19,8 @@ import type { Recovery, RecoveryReport } from "../Recovery.ts"
 import type { RunId } from "../RunId.ts"
 import type { RunStore } from "../RunStore.ts"
 import { Workspace } from "../Workspace.ts"
-import { erased } from "./agent/definition.ts"
+import { definitionOf as agentDefinitionOf, erased } from "./agent/definition.ts"
+import { definitionOf } from "./definition.ts"
 import { sweepWorkspaces } from "./workspaceSweep.ts"
 
 export interface Settings {
@@ -53,6 +54,9 @@ export const makeRecovery = Effect.fnUntraced(function*(
   const { concurrency, maxPollMillis, pollMillis, reportMillis } = settings
   const agents = byName(settings.agents.map(erased), "agents")
   const heartbeats = byName(settings.heartbeats, "heartbeats")
+  // Refused before a run is claimed: a claim is an attempt.
+  for (const agent of settings.agents) agentDefinitionOf(erased(agent))
+  for (const heartbeat of settings.heartbeats) definitionOf(heartbeat)
   const engine = Option.getOrUndefined(yield* Effect.serviceOption(HeartbeatEngine))
   // The services that the definitions need are in here: the type of the layer asks for them.
   const context = (yield* Effect.context<never>()) as Context.Context<unknown>

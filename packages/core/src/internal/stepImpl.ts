@@ -8,6 +8,7 @@ import * as Predicate from "effect/Predicate"
 import type * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import { StepTimeout } from "../Fault.ts"
+import { notAnEffect, notASchema, stamp } from "./copies.ts"
 import { withRun } from "./stepRun.ts"
 
 export const TypeId = "~everbeat/core/Step"
@@ -30,7 +31,7 @@ export interface StepImpl {
 /** Stands for "no result" between a combinator and the engine. */
 export const missing = Symbol.for("@everbeat/core/Step/missing")
 
-const Proto = { [TypeId]: TypeId, ...Pipeable.Prototype }
+const Proto = { [TypeId]: TypeId, ...stamp, ...Pipeable.Prototype }
 
 const create = (impl: StepImpl): StepImpl => Object.assign(Object.create(Proto), impl)
 
@@ -57,6 +58,9 @@ export const make = (name: string, ...rest: ReadonlyArray<unknown>): never => {
   if (typeof body !== "function") {
     throw new TypeError(`Step '${name}': the body must be an Effect, or a function that returns one`)
   }
+  if (options.result !== undefined && !Schema.isSchema(options.result)) {
+    throw new TypeError(`Step '${name}': ${notASchema}`)
+  }
   const aliases = Object.entries(options.after ?? {}).map(([alias, step]) => [alias, step.name] as const)
   return create({
     name,
@@ -79,7 +83,7 @@ export const make = (name: string, ...rest: ReadonlyArray<unknown>): never => {
 /** For callers without the type checker: a promise, say, would only be told as "not a valid effect". */
 const checked = (name: string, effect: Effect.Effect<unknown, unknown>): Effect.Effect<unknown, unknown> =>
   Effect.isEffect(effect) ? effect : Effect.die(
-    new TypeError(`Step '${name}': the body must return an Effect; wrap a promise in Effect.tryPromise`)
+    new TypeError(`Step '${name}': ${notAnEffect(effect)}`)
   )
 
 interface MakeOptions {

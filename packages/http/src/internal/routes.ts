@@ -5,7 +5,6 @@ import { type RunFilter, RunStore } from "@everbeat/core/RunStore"
 import * as Effect from "effect/Effect"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import * as HttpApiError from "effect/http-api/HttpApiError"
-import * as HttpApiScalar from "effect/http-api/HttpApiScalar"
 import * as OpenApi from "effect/http-api/OpenApi"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServer from "effect/http/HttpServer"
@@ -151,6 +150,13 @@ const apiAt = ({ basePath, payload }: Resolved<never>) =>
     ...(payload === undefined ? undefined : { transform: withPayload(payload) })
   }))
 
+/** Three megabytes, which only a host that shows the page loads. */
+const layerPage = (api: ReturnType<typeof apiAt>): Layer.Layer<never, never, HttpRouter.HttpRouter> =>
+  Layer.unwrap(Effect.map(
+    Effect.promise(() => import("effect/http-api/HttpApiScalar")),
+    (HttpApiScalar) => HttpApiScalar.layer(api, { path: "/api/docs" })
+  ))
+
 /** The description as a document and, where the host wants it, as a page that has the document in it. */
 const layerDescription = (options: Resolved<never>) => {
   const api = apiAt(options)
@@ -158,7 +164,7 @@ const layerDescription = (options: Resolved<never>) => {
   const described = Effect.sync(() => document ??= HttpServerResponse.jsonUnsafe(OpenApi.fromApi(api)))
   const layer = Layer.merge(
     HttpRouter.add("GET", "/api/openapi.json", described),
-    options.docs ? HttpApiScalar.layer(api, { path: "/api/docs" }) : Layer.empty
+    options.docs ? layerPage(api) : Layer.empty
   )
   return options.publicDescription
     ? layer

@@ -29,6 +29,8 @@ export interface Mount {
   readonly parsed: "rebuilt" | "told" | "none"
   /** Whether the host reads every body itself: what is wrong with it is its own to answer. */
   readonly readsBodies?: boolean
+  /** Installs what `npm ci` of the repository does not. */
+  readonly prepare?: () => Promise<void>
   readonly serve: (options: HostOptions) => Promise<Mounted>
   /** The same for any fetch handler: how answers are streamed. */
   readonly serveFetch?: (fetch: (request: Request) => Promise<Response>) => Promise<Mounted>

@@ -10,6 +10,7 @@ import { isAgentName } from "../../AgentName.ts"
 import type * as Continuation from "../../Continuation.ts"
 import * as MessageCodec from "../../MessageCodec.ts"
 import type * as Transcript from "../../Transcript.ts"
+import { refuseForeign, stamp } from "../copies.ts"
 
 export const TypeId = "~everbeat/core/Agent"
 
@@ -43,6 +44,7 @@ class Compiled<out Name extends string, in out M, out A, out E, out R> implement
   readonly definition: Definition<M, A, E, R>
 
   constructor(name: Name, definition: Definition<M, A, E, R>) {
+    Object.assign(this, stamp)
     this.name = name
     this.version = definition.version
     this.definition = definition
@@ -52,8 +54,10 @@ class Compiled<out Name extends string, in out M, out A, out E, out R> implement
 const variance = { _M: identity, _A: identity, _E: identity, _R: identity }
 
 /** The definition inside an agent. Only `build` makes agents: each is `Compiled`. */
-export const definitionOf = <M, A, E, R>(agent: Agent<string, M, A, E, R>): Definition<M, A, E, R> =>
-  (agent as Compiled<string, M, A, E, R>).definition
+export const definitionOf = <M, A, E, R>(agent: Agent<string, M, A, E, R>): Definition<M, A, E, R> => {
+  refuseForeign(`Agent '${agent?.name}'`, TypeId, agent, "Agent.make")
+  return (agent as Compiled<string, M, A, E, R>).definition
+}
 
 /** Any agent, for callers that neither make nor read its messages: what runs it takes them from its own codec. */
 export const erased = <R>(agent: Any<R>): Agent<string, unknown, unknown, unknown, R> =>

@@ -24,6 +24,7 @@ import { OtherDefinition, type StoreError } from "../../StoreError.ts"
 import { Workspace } from "../../Workspace.ts"
 import { boundRuns } from "../boundedStore.ts"
 import { joinHub } from "../checkpointer/hub.ts"
+import { warnOfSecondEffect } from "../copies.ts"
 import { canonicalPayload, fingerprint } from "../fingerprint.ts"
 import type { HoldTimes } from "../holdTimes.ts"
 import { badKey, badName, keyPattern } from "../input.ts"
@@ -53,6 +54,7 @@ export const makeSupervisor = Effect.fnUntraced(function*(
   records: RunStore["Service"],
   times: HoldTimes
 ): Effect.fn.Return<AgentSupervisor["Service"], never, Scope.Scope> {
+  yield* warnOfSecondEffect
   const { storeMillis, ttl } = times
   const hub = yield* joinHub(store, times)
   const runs = boundRuns(records, hub.watch, storeMillis)
