@@ -28,25 +28,35 @@ export const writeResponse = async (
   }
   const cookies = answer.headers.getSetCookie()
   if (cookies.length > 0) response.setHeader("set-cookie", cookies)
-  if (answer.body !== null) await pump(answer.body, response, signal)
+  if (answer.body !== null) {
+    // With its length, the body is there or about to be: head and body leave in one write. Events begin with the head.
+    if (!answer.headers.has("content-length")) response.flushHeaders?.()
+    await pump(answer.body, response, signal)
+  }
   if (!isGone(response)) response.end()
   // What is left of the body flows into nothing: without that, a client that still sends would never read the answer.
   request.resume()
 }
 
+/** Without `pipeTo`, which makes a stream and a dozen promises of every answer. */
 const pump = async (
   body: ReadableStream<Uint8Array>,
   response: NodeResponse,
   signal: AbortSignal
 ): Promise<void> => {
-  response.flushHeaders?.()
-  const sink = new WritableStream<Uint8Array>({
-    write: (chunk) => response.write(chunk) ? undefined : drained(response, signal)
-  })
+  const reader = body.getReader()
+  const cancel = (): void => void reader.cancel().catch(ignore)
+  signal.addEventListener("abort", cancel)
   try {
-    await body.pipeTo(sink, { signal })
+    for (;;) {
+      const { done, value } = await reader.read()
+      if (done || signal.aborted) return
+      if (!response.write(value)) await drained(response, signal)
+    }
   } catch (error) {
     if (!signal.aborted) throw error // the source failed; that the client went away is no failure
+  } finally {
+    signal.removeEventListener("abort", cancel)
   }
 }
 
