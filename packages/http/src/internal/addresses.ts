@@ -32,6 +32,11 @@ export const addressesOf = ({ docs, operatorTokens }: Opted): ReadonlyArray<Addr
 const docsAddress: Address = ["/api/docs", ["GET"]]
 const metricsAddress: Address = ["/api/metrics", ["GET"]]
 
+/** The path of an address that is one already: whatever made the request has parsed it. */
+export const pathnameOf = (url: string): string => beforeQuery.exec(url)?.[1] ?? ""
+
+const beforeQuery = /^(?:[a-z]+:\/\/[^/?#]*)?([^?#]*)/iu
+
 interface Target {
   readonly originalUrl: string
 }
@@ -56,7 +61,7 @@ export const lookUp = (options: Opted & Pick<Resolved<never>, "basePath">): Look
     pattern: new RegExp(`^${path.replaceAll(".", "\\.").replaceAll(/:\w+/gu, "[^/]+")}/?$`, "u")
   }))
   const find = ({ originalUrl }: Target) => {
-    const { pathname } = new URL(originalUrl, "http://localhost")
+    const pathname = pathnameOf(originalUrl)
     if (!pathname.startsWith(basePath)) return undefined
     const path = pathname.slice(basePath.length)
     return patterns.find(({ pattern }) => pattern.test(path))
