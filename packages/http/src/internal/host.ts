@@ -296,7 +296,6 @@ const queryNames = new Set(["callerId", "cursor", "from", "kind", "limit", "stat
 
 /** A token that somebody puts into the query against all advice must not end in a span. */
 const redactQuery = (url: string): Context.Context<never> => {
-  if (!url.includes("?")) return allButLimit
   const limits = new URL(url).searchParams.getAll("limit")
   return limits.every((limit) => /^\d{1,3}$/u.test(limit)) ? allButLimit : all
 }
