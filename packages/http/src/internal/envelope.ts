@@ -18,6 +18,13 @@ export const commonHeaders = (requestId: string): Record<string, string> => ({
   "x-request-id": requestId
 })
 
+/** The response with the common headers. What a route said of itself stays: events are not to be transformed either. */
+export const enveloped = (
+  response: HttpServerResponse.HttpServerResponse,
+  requestId: string
+): HttpServerResponse.HttpServerResponse =>
+  HttpServerResponse.setHeaders(response, { ...commonHeaders(requestId), ...response.headers })
+
 /**
  * Turns defects into a problem, adds the common headers and names the request
  * in the log. An interruption passes: whoever interrupted knows the answer.
@@ -34,10 +41,7 @@ export const envelope = <E, R>(
           respond(new Problem.InternalError({}))
         )
       ),
-      // What a route said of itself stays: events are not to be transformed either.
-      Effect.map((response) =>
-        HttpServerResponse.setHeaders(response, { ...commonHeaders(requestId), ...response.headers })
-      ),
+      Effect.map((response) => enveloped(response, requestId)),
       Effect.annotateLogs("requestId", requestId)
     )
   })

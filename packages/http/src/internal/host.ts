@@ -8,7 +8,6 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as HttpEffect from "effect/http/HttpEffect"
 import * as HttpMiddleware from "effect/http/HttpMiddleware"
 import * as HttpRouter from "effect/http/HttpRouter"
 import { ClientAbort, isHttpServerError } from "effect/http/HttpServerError"
@@ -22,7 +21,9 @@ import * as Stream from "effect/Stream"
 import type { HeartbeatHandler, Options } from "../HeartbeatHandler.ts"
 import * as Problem from "../Problem.ts"
 import { type Lookup, lookUp } from "./addresses.ts"
-import { commonHeaders, requestIdOf } from "./envelope.ts"
+import { makeAnswer } from "./answer.ts"
+import { enveloped, requestIdOf } from "./envelope.ts"
+import { type Exchange, type Incoming, offerExchange } from "./exchange.ts"
 import type { Resolved } from "./options.ts"
 import { retryAfterSeconds } from "./problemOf.ts"
 import { refuse } from "./refuse.ts"
@@ -37,7 +38,7 @@ import { writeOf } from "./writes.ts"
 type Lifecycle = Pick<Options<Heartbeat.Any, never, never>, "graceMs" | "onSettled">
 
 interface App {
-  readonly handle: (request: Request) => Promise<Response>
+  readonly answer: (request: Incoming) => Promise<HttpServerResponse.HttpServerResponse>
   /** Ends the passes, then answers whoever waits, lets the answers out, then closes the layer. */
   readonly shutdown: (
     graceMs: number,
@@ -59,7 +60,7 @@ export const makeHost = <R, E>(
 ): HeartbeatHandler => {
   const hub = new SettledHub(onSettled)
   const { pathOf } = lookUp(options)
-  const inFlight = new Set<Promise<Response>>()
+  const inFlight = new Set<Promise<HttpServerResponse.HttpServerResponse>>()
   const writing = new Set<Promise<void>>()
   let stop = (): void => {}
   const stopped = new Promise<undefined>((resolve) => {
@@ -85,7 +86,7 @@ export const makeHost = <R, E>(
       : until(signal, Promise.race([ready(), stopped]))
   }
 
-  const serve = async (request: Request): Promise<Response> => {
+  const serve = async (request: Incoming): Promise<HttpServerResponse.HttpServerResponse> => {
     // Of the process, not of its services: it must not be killed because they start slowly, fail to, or end.
     if (/^(?:GET|HEAD)$/u.test(request.method) && pathOf({ originalUrl: request.url }) === "/api/health") {
       return alive(request)
@@ -93,25 +94,26 @@ export const makeHost = <R, E>(
     const app = disposing === undefined ? await readyFor(request.signal) : undefined
     if (disposing !== undefined) return refuse(request, shuttingDown)
     if (request.signal.aborted) return refuse(request, new Problem.ClientClosedRequest({}))
-    return app === undefined ? refuse(request, notReady) : app.handle(request)
+    return app === undefined ? refuse(request, notReady) : app.answer(request)
   }
 
-  const fetch = async (request: Request): Promise<Response> => {
+  const exchange: Exchange = async (request, written) => {
     const pending = serve(request)
     inFlight.add(pending)
-    const written = writeOf(request)
     if (written !== undefined) {
       writing.add(written)
       void written.then(() => writing.delete(written))
     }
     try {
       const response = await pending
-      if (disposing !== undefined) response.headers.set("connection", "close")
-      return response
+      return disposing === undefined ? response : HttpServerResponse.setHeader(response, "connection", "close")
     } finally {
       inFlight.delete(pending)
     }
   }
+
+  const fetch: HeartbeatHandler["fetch"] = async (request) =>
+    HttpServerResponse.toWeb(await exchange(request, writeOf(request)), { withoutBody: request.method === "HEAD" })
 
   const settled = Effect.promise(() => Promise.allSettled(inFlight))
   const allWritten = Effect.timeoutOption(Effect.promise(() => Promise.allSettled(writing)), writeMs)
@@ -155,7 +157,9 @@ export const makeHost = <R, E>(
     return disposing
   }
 
-  return { fetch, dispose, settled: hub, [Symbol.asyncDispose]: () => dispose() }
+  const handler = { fetch, dispose, settled: hub, [Symbol.asyncDispose]: () => dispose() }
+  offerExchange(handler, exchange)
+  return handler
 }
 
 const checkGrace = (graceMs: number): void => {
@@ -206,27 +210,18 @@ const build = <R, E>(
       fiber.addObserver(() => requests.delete(fiber))
       return handled
     })
-    const handle = HttpEffect.toWebHandlerWith<never, HttpServerRequest | Scope.Scope>(
-      Context.add(context, HttpMiddleware.SpanNameGenerator, (request) => {
-        const path = addresses.pathOf(request)
-        // Without the names of agents and the ids of runs, which would make a name of every request.
-        return path === undefined ? request.method : `${request.method} ${options.basePath}${path}`
-      })
-    )(tracked)
+    const answer = makeAnswer(tracked)
+    const named = Context.add(context, HttpMiddleware.SpanNameGenerator, (request) => {
+      const path = addresses.pathOf(request)
+      // Without the names of agents and the ids of runs, which would make a name of every request.
+      return path === undefined ? request.method : `${request.method} ${options.basePath}${path}`
+    })
     const { drain } = Context.get(context, HeartbeatEngine)
     const { streams } = Context.get(context, HandlerState)
     return {
-      handle: async (request) => {
+      answer: (request) => {
         const known = withoutUnknown(request)
-        const response = await handle(known, redactQuery(known.url))
-        // Outside of the routes nobody has set them yet.
-        const common = commonHeaders(
-          response.headers.get("x-request-id") ?? requestIdOf(request.headers.get("x-request-id"))
-        )
-        for (const [name, value] of Object.entries(common)) {
-          if (!response.headers.has(name)) response.headers.set(name, value)
-        }
-        return response
+        return answer(known, Context.add(named, UrlParams.CurrentRedactedNames, redactedOf(known.url)))
       },
       shutdown: (graceMs, settled, written) =>
         drain(graceMs).pipe(
@@ -262,13 +257,10 @@ const tell = (
   )
 }
 
-const alive = (request: Request): Response =>
-  HttpServerResponse.toWeb(
-    HttpServerResponse.jsonUnsafe({ status: "pass" }, {
-      contentType: "application/health+json",
-      headers: commonHeaders(requestIdOf(request.headers.get("x-request-id")))
-    }),
-    { withoutBody: request.method === "HEAD" }
+const alive = (request: Incoming): HttpServerResponse.HttpServerResponse =>
+  enveloped(
+    HttpServerResponse.jsonUnsafe({ status: "pass" }, { contentType: "application/health+json" }),
+    requestIdOf(request.headers.get("x-request-id"))
   )
 
 const layerRouter = Layer.provide(
@@ -281,27 +273,27 @@ const layerRouter = Layer.provide(
  * The request without what means nothing here and may be a secret all the same: other names in the query, which may be
  * tokens themselves, and the credentials of a proxy. Spans hold the address, and of a failure the whole request.
  */
-const withoutUnknown = (request: Request): Request => {
+const withoutUnknown = (request: Incoming): Incoming => {
   const url = request.url.includes("?") ? new URL(request.url) : undefined
   const names = [...url?.searchParams.keys() ?? []].filter((name) => !queryNames.has(name))
   if (names.length === 0 && !request.headers.has("proxy-authorization")) return request
-  if (request.bodyUsed || request.body?.locked === true) return request // it cannot be copied, and is refused anyway
   for (const name of names) url?.searchParams.delete(name)
-  const copy = new Request(url ?? request.url, request)
-  copy.headers.delete("proxy-authorization")
-  return copy
+  const { body, bodyUsed, method, signal } = request
+  const headers = new Headers(request.headers)
+  headers.delete("proxy-authorization")
+  return { method, url: url?.href ?? request.url, headers, body, bodyUsed, signal }
 }
 
 const queryNames = new Set(["callerId", "cursor", "from", "kind", "limit", "status", "until"])
 
 /** A token that somebody puts into the query against all advice must not end in a span. */
-const redactQuery = (url: string): Context.Context<never> => {
-  const limits = new URL(url).searchParams.getAll("limit")
+const redactedOf = (url: string): ReadonlyArray<RegExp> => {
+  const limits = url.includes("?") ? new URL(url).searchParams.getAll("limit") : []
   return limits.every((limit) => /^\d{1,3}$/u.test(limit)) ? allButLimit : all
 }
 
-const all = Context.make(UrlParams.CurrentRedactedNames, [/^/u])
-const allButLimit = Context.make(UrlParams.CurrentRedactedNames, [/^(?!limit$)/u])
+const all = [/^/u]
+const allButLimit = [/^(?!limit$)/u]
 
 const problemOfCause = (cause: Cause.Cause<unknown>, addresses: Lookup): Problem.Problem => {
   for (const reason of cause.reasons) {
