@@ -1,6 +1,5 @@
 /** What every response has in common, whatever became of the request. */
 import * as Cause from "effect/Cause"
-import { uuidV7Unsafe } from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
@@ -10,7 +9,7 @@ import { respond } from "./respond.ts"
 const requestIdPattern = /^[\w.-]{1,128}$/u
 
 export const requestIdOf = (sent: string | null | undefined): string =>
-  typeof sent === "string" && requestIdPattern.test(sent) ? sent : uuidV7Unsafe()
+  typeof sent === "string" && requestIdPattern.test(sent) ? sent : crypto.randomUUID()
 
 export const commonHeaders = (requestId: string): Record<string, string> => ({
   "cache-control": "no-store",
