@@ -11,7 +11,7 @@ const requestIdPattern = /^[\w.-]{1,128}$/u
 export const requestIdOf = (sent: string | null | undefined): string =>
   typeof sent === "string" && requestIdPattern.test(sent) ? sent : crypto.randomUUID()
 
-export const commonHeaders = (requestId: string): Record<string, string> => ({
+const commonHeaders = (requestId: string): Record<string, string> => ({
   "cache-control": "no-store",
   "x-content-type-options": "nosniff",
   "x-request-id": requestId
