@@ -270,6 +270,50 @@ describe("NodeAdapter", () => {
       assert.match(yield* raw("OPTIONS * HTTP/1.1\r\nhost: x"), /^HTTP\/1\.1 404 /u)
     }))
 
+  it.live("answers the same with web objects in between, as to handlers of others", () =>
+    Effect.gen(function*() {
+      const { handler, node } = yield* serving
+      const ports = [
+        yield* listen(node),
+        yield* listen(NodeAdapter.toNodeHandler({ fetch: (incoming) => handler.fetch(incoming) }))
+      ]
+      const ask = (port: number, method: string, target: string, body: string) =>
+        Effect.callback<unknown>((resume) => {
+          const headers = { authorization: `Bearer ${secrets.triage}`, "x-request-id": "same", ...json }
+          const asked = request({ port, method, path: target, headers, agent: false }, (response) => {
+            let text = ""
+            response.setEncoding("utf8").on("data", (chunk: string) => {
+              text += chunk
+            }).on("end", () => {
+              const { "content-type": type, "content-length": length, "x-request-id": id, allow } = response.headers
+              const { detail, status, type: problem } = text === "" ? {} : JSON.parse(text)
+              const { statusCode } = response
+              resume(Effect.succeed({ statusCode, type, length, id, allow, detail, status, problem }))
+            })
+          })
+          asked.end(body)
+        })
+      const asked = [
+        ["POST", path, "{}"],
+        ["POST", path, ""],
+        ["POST", path, "{"],
+        ["POST", path, `"${"x".repeat(300_000)}"`],
+        ["POST", "/api/agents/tri%61ge/heartbeat", ""],
+        ["POST", `/api/agents/tri"age/heartbeat`, ""],
+        ["POST", "/api/agents/tri|age/heartbeat?q=\"", ""],
+        ["POST", "http://OTHER.test:80/api/agents/triage/heartbeat", ""],
+        ["PUT", path, "{}"],
+        ["GET", "/api/agents/triage/runs?limit=1&status=ok", ""],
+        ["GET", "/api/agents/triage/runs?limit=none", ""],
+        ["HEAD", "/api/health", ""],
+        ["HEAD", "/api/nowhere", ""]
+      ] as const
+      for (const [method, target, body] of asked) {
+        const [ours, others] = yield* Effect.forEach(ports, (port) => ask(port, method, target, body))
+        assert.deepStrictEqual(ours, others, `${method} ${target}`)
+      }
+    }))
+
   it.live("hands a failure to the framework", () =>
     Effect.gen(function*() {
       const failing = NodeAdapter.toNodeHandler({ fetch: () => Promise.reject(new Error("broken")) })

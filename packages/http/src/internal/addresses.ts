@@ -34,6 +34,11 @@ export const addressesOf = ({ docs, operatorTokens }: Opted): ReadonlyArray<Addr
 const docsAddress: Address = ["/api/docs", ["GET"]]
 const metricsAddress: Address = ["/api/metrics", ["GET"]]
 
+/** The path of an address, with an origin or without: whatever made the request has parsed it. Other texts have none of ours. */
+export const pathnameOf = (url: string): string => beforeQuery.exec(url)?.[1] ?? ""
+
+const beforeQuery = /^(?:[a-z]+:\/\/[^/?#]*)?([^?#]*)/iu
+
 interface Target {
   readonly originalUrl: string
 }
@@ -81,12 +86,6 @@ export const lookUp = (options: Opted & Pick<Resolved<never>, "basePath">): Look
       return refusal?.allow.includes(request.method) === true ? undefined : refusal
     }
   }
-}
-
-/** Hosts may hand over the address without an origin, and clients send what is none at all. */
-const pathnameOf = (originalUrl: string): string => {
-  if (originalUrl.startsWith("/")) return originalUrl.replace(/[?#].*$/su, "")
-  return URL.canParse(originalUrl) ? new URL(originalUrl).pathname : ""
 }
 
 /** Also a part of a token, and in other letters. */

@@ -12,6 +12,7 @@ import { AgentPrincipal, type Principal, type Scope } from "../AgentPrincipal.ts
 import { verify } from "../AgentToken.ts"
 import { AnyToken, Authorization } from "../EverbeatApi.ts"
 import * as Problem from "../Problem.ts"
+import { pathnameOf } from "./addresses.ts"
 import type { Resolved } from "./options.ts"
 import { isPrincipal } from "./principal.ts"
 import { retryAfterSeconds } from "./problemOf.ts"
@@ -159,7 +160,7 @@ const describe = (request: HttpServerRequest.HttpServerRequest, agentName: strin
   const { authorization: _, cookie: _cookie, "proxy-authorization": _proxy, ...headers } = request.headers
   return {
     method: request.method,
-    path: new URL(request.originalUrl, "http://localhost").pathname,
+    path: pathnameOf(request.originalUrl),
     agentName,
     headers
   }

@@ -1,6 +1,5 @@
 /** What every response has in common, whatever became of the request. */
 import * as Cause from "effect/Cause"
-import { uuidV7Unsafe } from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
@@ -10,13 +9,20 @@ import { respond } from "./respond.ts"
 const requestIdPattern = /^[\w.-]{1,128}$/u
 
 export const requestIdOf = (sent: string | null | undefined): string =>
-  typeof sent === "string" && requestIdPattern.test(sent) ? sent : uuidV7Unsafe()
+  typeof sent === "string" && requestIdPattern.test(sent) ? sent : crypto.randomUUID()
 
-export const commonHeaders = (requestId: string): Record<string, string> => ({
+const commonHeaders = (requestId: string): Record<string, string> => ({
   "cache-control": "no-store",
   "x-content-type-options": "nosniff",
   "x-request-id": requestId
 })
+
+/** The response with the common headers. What a route said of itself stays: events are not to be transformed either. */
+export const enveloped = (
+  response: HttpServerResponse.HttpServerResponse,
+  requestId: string
+): HttpServerResponse.HttpServerResponse =>
+  HttpServerResponse.setHeaders(response, { ...commonHeaders(requestId), ...response.headers })
 
 /**
  * The router takes a semicolon in the path for the end of the path. Nobody else does: a guard in front would have seen
@@ -45,10 +51,7 @@ export const envelope = <E, R>(
           respond(new Problem.InternalError({}))
         )
       ),
-      // What a route said of itself stays: events are not to be transformed either.
-      Effect.map((response) =>
-        HttpServerResponse.setHeaders(response, { ...commonHeaders(requestId), ...response.headers })
-      ),
+      Effect.map((response) => enveloped(response, requestId)),
       Effect.annotateLogs("requestId", requestId)
     )
   })

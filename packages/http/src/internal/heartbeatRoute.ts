@@ -28,8 +28,10 @@ import { readPayload } from "./payload.ts"
 import { applied, parsePrefer, patienceOf, type Preferences } from "./prefer.ts"
 import { problemOf } from "./problemOf.ts"
 import { makeRateLimit } from "./rateLimit.ts"
+import { reportJson } from "./reportJson.ts"
 import { respond } from "./respond.ts"
 import type { Shared } from "./shared.ts"
+import { spanned } from "./spanned.ts"
 
 interface Asked {
   readonly headers: {
@@ -41,8 +43,12 @@ interface Asked {
   readonly request: HttpServerRequest
 }
 
-/** What a pass takes over from the request: an allow-list, for the request itself carries the token. */
-const keptOf = Context.pick(Tracer.ParentSpan, References.CurrentLogAnnotations)
+/** The services of a pass. What it takes over from the request is an allow-list, for the request carries the token. */
+const servicesFor = (host: Context.Context<HeartbeatEngine>, request: Context.Context<never>) => {
+  const span = Context.getOrUndefined(request, Tracer.ParentSpan)
+  const traced = span === undefined ? host : Context.add(host, Tracer.ParentSpan, span)
+  return Context.add(traced, References.CurrentLogAnnotations, Context.get(request, References.CurrentLogAnnotations))
+}
 
 export const makeHeartbeat = Effect.fnUntraced(function*(options: Resolved<never>, shared: Shared) {
   const { basePath, failOnError, find, maxBodyBytes, respondWithinMs, waitUntil } = options
@@ -59,7 +65,8 @@ export const makeHeartbeat = Effect.fnUntraced(function*(options: Resolved<never
     }
     return answer instanceof Error
       ? Effect.map(respond(answer), HttpServerResponse.setHeaders(headers))
-      : Effect.succeed(HttpApiSchema.withHeaders({ body: answer, headers }))
+      // Not as a value: the union of what the endpoint may answer would be searched for its schema.
+      : Effect.succeed(HttpServerResponse.jsonUnsafe(reportJson(answer), { headers }))
   }
 
   const accepted = (agentName: AgentName, runId: RunId, preferences: Preferences) => {
@@ -83,7 +90,7 @@ export const makeHeartbeat = Effect.fnUntraced(function*(options: Resolved<never
         Effect.catchCause((cause) => Effect.logError(`waitUntil failed: ${Cause.pretty(cause)}`))
       )
 
-  return Effect.fn("HeartbeatHandler.heartbeat")(function*({ headers, params: { agentName }, request }: Asked) {
+  return Effect.fnUntraced(function*({ headers, params: { agentName }, request }: Asked) {
     const arrived = yield* Clock.currentTimeMillis
     const found = find(agentName)
     if (found === undefined || found === null) return yield* new Problem.AgentNotFound({})
@@ -105,7 +112,7 @@ export const makeHeartbeat = Effect.fnUntraced(function*(options: Resolved<never
     // Whoever hangs up now does so before the pass is begun, or after it is known here.
     const pass = yield* Effect.uninterruptible(
       Heartbeat.start(found, { agent: agentName, callerId: tokenId, key, payload }).pipe(
-        Effect.updateContext((request: Context.Context<never>) => Context.merge(services, keptOf(request))),
+        Effect.updateContext((request: Context.Context<never>) => servicesFor(services, request)),
         Effect.tap((pass) => Effect.andThen(shared.passes.add(pass), handOver(pass))),
         logStoreError,
         Effect.mapError(problemOf)
@@ -124,5 +131,5 @@ export const makeHeartbeat = Effect.fnUntraced(function*(options: Resolved<never
     return Option.isSome(early)
       ? yield* answerOf(early.value, preferences)
       : accepted(agentName, pass.runId, preferences)
-  })
+  }, spanned("HeartbeatHandler.heartbeat"))
 })

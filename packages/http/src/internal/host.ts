@@ -9,7 +9,6 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { constTrue } from "effect/Function"
-import * as HttpEffect from "effect/http/HttpEffect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import { ClientAbort, isHttpServerError } from "effect/http/HttpServerError"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
@@ -21,7 +20,9 @@ import * as Stream from "effect/Stream"
 import type { HeartbeatHandler, Options } from "../HeartbeatHandler.ts"
 import * as Problem from "../Problem.ts"
 import { type Lookup, lookUp } from "./addresses.ts"
-import { commonHeaders, requestIdOf } from "./envelope.ts"
+import { makeAnswer } from "./answer.ts"
+import { enveloped, requestIdOf } from "./envelope.ts"
+import { type Exchange, type Incoming, offerExchange } from "./exchange.ts"
 import type { Resolved } from "./options.ts"
 import { retryAfterSeconds } from "./problemOf.ts"
 import { refuse } from "./refuse.ts"
@@ -37,7 +38,7 @@ import { writeOf } from "./writes.ts"
 type Lifecycle = Pick<Options<Heartbeat.Any, never, never>, "graceMs" | "onSettled">
 
 interface App {
-  readonly handle: (request: Request) => Promise<Response>
+  readonly answer: (request: Incoming) => Promise<HttpServerResponse.HttpServerResponse>
   /** Ends the passes, then answers whoever waits, lets the answers out, then closes the layer. */
   readonly shutdown: (
     graceMs: number,
@@ -59,7 +60,7 @@ export const makeHost = <R, E>(
 ): HeartbeatHandler => {
   const hub = new SettledHub(onSettled)
   const { pathOf } = lookUp(options)
-  const inFlight = new Set<Promise<Response>>()
+  const inFlight = new Set<Promise<HttpServerResponse.HttpServerResponse>>()
   const writing = new Set<Promise<void>>()
   let stop = (): void => {}
   const stopped = new Promise<undefined>((resolve) => {
@@ -85,7 +86,7 @@ export const makeHost = <R, E>(
       : until(signal, Promise.race([ready(), stopped]))
   }
 
-  const serve = async (request: Request): Promise<Response> => {
+  const serve = async (request: Incoming): Promise<HttpServerResponse.HttpServerResponse> => {
     // Of the process, not of its services: it must not be killed because they start slowly, fail to, or end.
     if (/^(?:GET|HEAD)$/u.test(request.method) && pathOf({ originalUrl: request.url }) === "/api/health") {
       return alive(request)
@@ -93,25 +94,26 @@ export const makeHost = <R, E>(
     const app = disposing === undefined ? await readyFor(request.signal) : undefined
     if (disposing !== undefined) return refuse(request, shuttingDown)
     if (request.signal.aborted) return refuse(request, new Problem.ClientClosedRequest({}))
-    return app === undefined ? refuse(request, notReady) : app.handle(request)
+    return app === undefined ? refuse(request, notReady) : app.answer(request)
   }
 
-  const fetch = async (request: Request): Promise<Response> => {
+  const exchange: Exchange = async (request, written) => {
     const pending = serve(request)
     inFlight.add(pending)
-    const written = writeOf(request)
     if (written !== undefined) {
       writing.add(written)
       void written.then(() => writing.delete(written))
     }
     try {
       const response = await pending
-      if (disposing !== undefined) response.headers.set("connection", "close")
-      return response
+      return disposing === undefined ? response : HttpServerResponse.setHeader(response, "connection", "close")
     } finally {
       inFlight.delete(pending)
     }
   }
+
+  const fetch: HeartbeatHandler["fetch"] = async (request) =>
+    HttpServerResponse.toWeb(await exchange(request, writeOf(request)), { withoutBody: request.method === "HEAD" })
 
   const settled = Effect.promise(() => Promise.allSettled(inFlight))
   const allWritten = Effect.timeoutOption(Effect.promise(() => Promise.allSettled(writing)), writeMs)
@@ -155,7 +157,9 @@ export const makeHost = <R, E>(
     return disposing
   }
 
-  return { fetch, dispose, settled: hub, [Symbol.asyncDispose]: () => dispose() }
+  const handler = { fetch, dispose, settled: hub, [Symbol.asyncDispose]: () => dispose() }
+  offerExchange(handler, exchange)
+  return handler
 }
 
 const checkGrace = (graceMs: number): void => {
@@ -207,23 +211,12 @@ const build = <R, E>(
       fiber.addObserver(() => requests.delete(fiber))
       return traced
     })
-    const handle = HttpEffect.toWebHandlerWith<never, HttpServerRequest | Scope.Scope>(
-      Context.merge(context, ownSpans(context, constTrue))
-    )(tracked)
+    const answer = makeAnswer(tracked)
+    const services = Context.merge(context, ownSpans(context, constTrue))
     const { drain } = Context.get(context, HeartbeatEngine)
     const { streams } = Context.get(context, HandlerState)
     return {
-      handle: async (request) => {
-        const response = await handle(request)
-        // Outside of the routes nobody has set them yet.
-        const common = commonHeaders(
-          response.headers.get("x-request-id") ?? requestIdOf(request.headers.get("x-request-id"))
-        )
-        for (const [name, value] of Object.entries(common)) {
-          if (!response.headers.has(name)) response.headers.set(name, value)
-        }
-        return response
-      },
+      answer: (request) => answer(request, services),
       shutdown: (graceMs, settled, written) =>
         drain(graceMs).pipe(
           Effect.andThen(Effect.timeoutOption(told, lingerMs)),
@@ -258,13 +251,10 @@ const tell = (
   )
 }
 
-const alive = (request: Request): Response =>
-  HttpServerResponse.toWeb(
-    HttpServerResponse.jsonUnsafe({ status: "pass" }, {
-      contentType: "application/health+json",
-      headers: commonHeaders(requestIdOf(request.headers.get("x-request-id")))
-    }),
-    { withoutBody: request.method === "HEAD" }
+const alive = (request: Incoming): HttpServerResponse.HttpServerResponse =>
+  enveloped(
+    HttpServerResponse.jsonUnsafe({ status: "pass" }, { contentType: "application/health+json" }),
+    requestIdOf(request.headers.get("x-request-id"))
   )
 
 const layerRouter = Layer.provide(

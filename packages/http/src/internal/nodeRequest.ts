@@ -1,42 +1,50 @@
-/** From a request of node:http to a web `Request`, or to the answer when there can be none. */
+/** From a request of node:http to what a handler looks at, or to the answer when there can be none. */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import type { HttpServerResponse } from "effect/http/HttpServerResponse"
 import type { NodeRequest } from "../NodeAdapter.ts"
 import * as Problem from "../Problem.ts"
 import { requestIdOf } from "./envelope.ts"
+import type { Incoming } from "./exchange.ts"
 import { isAnnounced, rebuild, streamOf } from "./nodeBody.ts"
 import { urlOf } from "./nodeUrl.ts"
 import { refuse } from "./refuse.ts"
 
-export const toRequest = (
+export const incomingOf = (
   request: NodeRequest,
   parsed: unknown,
-  headers: Headers,
   signal: AbortSignal
-): Request | Response => {
+): Incoming | HttpServerResponse => {
+  const headers = headersOf(request)
   const method = request.method ?? "GET"
   if (/^(?:CONNECT|TRACE|TRACK)$/u.test(method)) { // the constructor of `Request` throws at these
     const allow = ["GET", "HEAD", "POST"]
-    return refuse({ method, headers }, new Problem.MethodNotAllowed({ allow, detail: `Use ${allow.join(" or ")}.` }))
+    return refuse({ headers }, new Problem.MethodNotAllowed({ allow, detail: `Use ${allow.join(" or ")}.` }))
   }
   // The constructor would correct the case of some: past a guard that reads the method as it is.
-  if (!/^[A-Z][A-Z0-9_-]*$/u.test(method)) return malformed(method, headers, "Send the method in upper case.")
+  if (!/^[A-Z][A-Z0-9_-]*$/u.test(method)) return malformed(headers, "Send the method in upper case.")
   const scheme = "encrypted" in request.socket && request.socket.encrypted === true ? "https" : "http"
   const address = urlOf(request.originalUrl ?? request.url ?? "/", scheme, headers.get("host"))
-  if ("refusal" in address) return malformed(method, headers, address.refusal)
-  const { url } = address
+  if ("refusal" in address) return malformed(headers, address.refusal)
+  const asked = { method, url: address.url, headers, signal, body: null, bodyUsed: false }
   if (method === "GET" || method === "HEAD" || !isAnnounced(request, parsed, headers)) {
-    return new Request(url, { method, headers, signal })
+    return asked
   }
   if (!request.readableDidRead && !request.readableEnded) {
-    return new Request(url, { method, headers, signal, body: streamOf(request, signal), ...halfDuplex })
+    return { ...asked, body: streamOf(request, signal) }
   }
   const body = rebuild(request.rawBody, parsed, headers)
   if (body !== undefined) {
     for (const name of ["content-length", "transfer-encoding", "content-encoding"]) headers.delete(name)
-    return new Request(url, { method, headers, signal, body })
+    return { ...asked, body: new Response(body).body }
   }
   // The body is gone. A request whose body is visibly used lets the handler say so.
+  return { ...asked, bodyUsed: true }
+}
+
+/** For handlers that know nothing else. */
+export const toWebRequest = ({ body, bodyUsed, headers, method, signal, url }: Incoming): Request => {
+  if (!bodyUsed) return new Request(url, { method, headers, signal, body, ...halfDuplex })
   const used = new Request(url, { method, headers, signal, body: "gone" })
   void used.body?.cancel()
   return used
@@ -46,7 +54,7 @@ export const toRequest = (
 const halfDuplex: object = { duplex: "half" }
 
 /** What is answered when the adapter itself fails. The log names it under the id that the answer carries. */
-export const internalError = (request: NodeRequest, error: unknown): Response => {
+export const internalError = (request: NodeRequest, error: unknown): HttpServerResponse => {
   const sent = request.rawHeaders.findIndex((name, index) => index % 2 === 0 && /^x-request-id$/iu.test(name))
   const id = requestIdOf(sent === -1 ? undefined : request.rawHeaders[sent + 1])
   Effect.runSync(
@@ -57,13 +65,13 @@ export const internalError = (request: NodeRequest, error: unknown): Response =>
     )
   )
   const headers = new Headers({ "x-request-id": id })
-  return refuse({ method: request.method ?? "GET", headers }, new Problem.InternalError({}))
+  return refuse({ headers }, new Problem.InternalError({}))
 }
 
-const malformed = (method: string, headers: Headers, detail: string): Response =>
-  refuse({ method, headers }, new Problem.InvalidRequest({ detail }))
+const malformed = (headers: Headers, detail: string): HttpServerResponse =>
+  refuse({ headers }, new Problem.InvalidRequest({ detail }))
 
-export const headersOf = (request: NodeRequest): Headers => {
+const headersOf = (request: NodeRequest): Headers => {
   const headers = new Headers()
   for (let index = 0; index + 1 < request.rawHeaders.length; index += 2) {
     const name = request.rawHeaders[index] ?? ""

@@ -1,8 +1,10 @@
 /** One request of node:http through a fetch handler. */
+import type { HttpServerResponse } from "effect/http/HttpServerResponse"
 import type { NodeRequest, NodeResponse } from "../NodeAdapter.ts"
+import { exchangeOf, type Incoming } from "./exchange.ts"
 import { disconnected } from "./nodeBody.ts"
-import { headersOf, internalError, toRequest } from "./nodeRequest.ts"
-import { flushed, isGone, writeResponse } from "./nodeResponse.ts"
+import { incomingOf, internalError, toWebRequest } from "./nodeRequest.ts"
+import { type Answer, flushed, isGone, writeResponse } from "./nodeResponse.ts"
 import { announceWrite } from "./writes.ts"
 
 interface Fetching {
@@ -33,8 +35,7 @@ export const serveNode = async (
   if (isGone(response) || (request.destroyed === true && !request.readableEnded)) onClose()
   try {
     const incoming = requestOf(request, body, signal)
-    if (incoming instanceof Request) announceWrite(incoming, flushed(response))
-    const answer = incoming instanceof Request ? await handler.fetch(incoming) : incoming
+    const answer = "url" in incoming ? await answerOf(handler, incoming, flushed(response)) : incoming
     await writeResponse(request, response, answer, signal)
   } catch (error) {
     if (response.headersSent) response.destroy()
@@ -45,9 +46,25 @@ export const serveNode = async (
   }
 }
 
-const requestOf = (request: NodeRequest, body: unknown, signal: AbortSignal): Request | Response => {
+const answerOf = async (
+  handler: Fetching,
+  incoming: Incoming,
+  written: Promise<void>
+): Promise<Answer> => {
+  const exchange = exchangeOf(handler)
+  if (exchange !== undefined) return exchange(incoming, written)
+  const request = toWebRequest(incoming)
+  announceWrite(request, written)
+  return handler.fetch(request)
+}
+
+const requestOf = (
+  request: NodeRequest,
+  body: unknown,
+  signal: AbortSignal
+): Incoming | HttpServerResponse => {
   try {
-    return toRequest(request, body, headersOf(request), signal)
+    return incomingOf(request, body, signal)
   } catch (error) {
     // Frameworks would answer a page, and with the error itself.
     return internalError(request, error)

@@ -13,8 +13,12 @@ export const urlOf = (
   const refusal = refuseTarget(path)
   if (refusal !== undefined) return { refusal }
   // Concatenated, not resolved: a target such as `//host/path` is a path.
-  return { url: `${prefix?.toLowerCase() ?? `${scheme}://`}${acceptHost(authority)}${path}` }
+  const url = `${prefix?.toLowerCase() ?? `${scheme}://`}${acceptHost(authority)}${path}`
+  return { url: plain.test(url) ? url : new URL(url).href }
 }
+
+/** What `URL` would leave as it is. */
+const plain = /^https?:\/\/[a-z0-9.-]+(?::\d+)?\/[\w./~-]*$/u
 
 const refuseTarget = (path: string): string | undefined => {
   if (!path.startsWith("/")) return "Send a path that starts with '/'."

@@ -7,11 +7,11 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { HeartbeatReport } from "../HeartbeatReport.ts"
 import type * as Problem from "../Problem.ts"
 import { conclude } from "./conclude.ts"
 import { Feed } from "./feed.ts"
 import { problemOf } from "./problemOf.ts"
+import { reportJson } from "./reportJson.ts"
 import { problemJson } from "./respond.ts"
 
 type AnyPass = Pass<unknown, unknown>
@@ -22,12 +22,11 @@ const keptFeeds = 64
 /** ... and how long the text of all of them may be. */
 const keptLength = 4_000_000
 
-const encodeReport = Schema.encodeUnknownSync(Schema.toCodecJson(HeartbeatReport))
 export const encodeDiagnostic = Schema.encodeUnknownSync(Schema.toCodecJson(Diagnostic.Diagnostic))
 
 export const reportFrame = (feed: Pick<Feed, "push">, answer: ReturnType<typeof conclude> | Problem.Problem): void => {
   if (answer instanceof Error) feed.push("problem", problemJson(answer))
-  else feed.push("report", encodeReport(answer))
+  else feed.push("report", reportJson(answer))
 }
 
 export class Passes {

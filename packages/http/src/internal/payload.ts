@@ -72,7 +72,10 @@ const conform = (schema: Schema.Codec<unknown, unknown>, value: Json): Effect.Ef
   )
 
 const isConsumed = (source: object): boolean =>
-  source instanceof Request && (source.bodyUsed || source.body?.locked === true)
+  "bodyUsed" in source && (source.bodyUsed === true || ("body" in source && isLocked(source.body)))
+
+const isLocked = (body: unknown): boolean =>
+  typeof body === "object" && body !== null && "locked" in body && body.locked === true
 
 const jsonType = /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/iu
 
