@@ -337,7 +337,7 @@ export interface Everbeat<H extends Heartbeats = Heartbeats, A extends AnyAgent 
    * promise. It does not reject: what fails is logged.
    */
   readonly dispose: (options?: { readonly graceMs?: number | undefined }) => Promise<void>
-  /** The way out to Effect: all services, and those of the `layer` option. Throws `DisposedError` after `dispose`. */
+  /** The way out to Effect: all services, and those of the `layer` option. After `dispose` it runs nothing. */
   readonly runtime: ManagedRuntime.ManagedRuntime<
     AgentSupervisor | CheckpointStore | HeartbeatEngine | RunStore | R,
     E
