@@ -43,7 +43,7 @@ const classes = [
 
 export type CoreError = InstanceType<(typeof classes)[number]>
 
-export const isCoreError = (error: unknown): error is CoreError => classes.some((one) => isA(error, one))
+export const isCoreError = (error: unknown): error is CoreError => classes.some((one) => isA<CoreError>(error, one))
 
 const known = (error: CoreError): E.EverbeatError => {
   const { message } = error
