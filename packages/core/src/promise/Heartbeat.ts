@@ -139,7 +139,7 @@ export interface Heartbeat<
     const WarnOn extends ReadonlyArray<keyof Fails & string> | undefined = undefined,
     Default = undefined
   >(
-    name: Name & (Name extends keyof Results ? `'${Name}' is listed twice` : unknown),
+    name: Name extends keyof Results ? `'${Name}' is listed twice` : Name,
     run: (ctx: StepContext<Reads<Results, After>, CodesOf<Codes, Warnings>>) => Out,
     options?: StepOptions<
       Warnings,
