@@ -21,7 +21,10 @@ describe("run", () => {
       .step("check", ({ results, warn }) => {
         for (const issue of results.sync.issues) {
           if (issue.owner === null) {
-            warn("no-owner", `issue ${issue.number} has no owner`, { hint: "Assign it.", url: "https://example.com/issues/7" })
+            warn("no-owner", `issue ${issue.number} has no owner`, {
+              hint: "Assign it.",
+              url: "https://example.com/issues/7"
+            })
           }
         }
         return Object.keys(results.sync)

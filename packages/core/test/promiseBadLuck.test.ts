@@ -1,7 +1,7 @@
-import { agent, createEverbeat, createOnce, heartbeat, InvalidOptions, storeFromLayer } from "@everbeat/core/promise"
-import { memoryStore } from "@everbeat/store-memory/promise"
-import { MemoryStore } from "@everbeat/store-memory"
 import { HeartbeatEngine, StoreError } from "@everbeat/core"
+import { agent, createEverbeat, createOnce, heartbeat, InvalidOptions, storeFromLayer } from "@everbeat/core/promise"
+import { MemoryStore } from "@everbeat/store-memory"
+import { memoryStore } from "@everbeat/store-memory/promise"
 import { Context, Effect, Layer } from "effect"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 
@@ -71,7 +71,11 @@ describe("a step", () => {
     ["a frozen error", Object.freeze(new Error("frozen")), "frozen"],
     ["an error that throws when it is looked at", hostile(), ""],
     ["a revoked proxy", revoked(), ""],
-    ["an error with a cause", new TypeError("fetch failed", { cause: new Error("connect ECONNREFUSED") }), "fetch failed: connect ECONNREFUSED"]
+    [
+      "an error with a cause",
+      new TypeError("fetch failed", { cause: new Error("connect ECONNREFUSED") }),
+      "fetch failed: connect ECONNREFUSED"
+    ]
   ]
   it.for(odd)("that throws %s ends the pass as error, thrown or rejected", async ([, thrown, message]) => {
     const steps = heartbeat({ onCritical: "continue" })
@@ -88,7 +92,9 @@ describe("a step", () => {
     const report = await everbeat.run("triage")
     expect(report.status).toBe("error")
     expect([...report.errors, ...report.warnings].map(({ step }) => step)).toEqual(["thrown", "rejected", "warned"])
-    if (message !== "") expect(new Set([...report.errors, ...report.warnings].map((one) => one.message))).toEqual(new Set([message]))
+    if (message !== "") {
+      expect(new Set([...report.errors, ...report.warnings].map((one) => one.message))).toEqual(new Set([message]))
+    }
     expect(report.warnings.map(({ code }) => code)).toEqual(["Unexpected"])
     expect(await everbeat.runs.get(report.runId)).toMatchObject({ status: "error" })
   })
@@ -180,7 +186,10 @@ describe("a step", () => {
       }, { after: [] })
     await using everbeat = createEverbeat({ store: memoryStore(), heartbeats: { triage: steps } })
     const report = await everbeat.run("triage")
-    expect(report.warnings.map(({ code, message }) => `${code} ${message}`)).toEqual(["Unknown null", "hostile message"])
+    expect(report.warnings.map(({ code, message }) => `${code} ${message}`)).toEqual([
+      "Unknown null",
+      "hostile message"
+    ])
     late.open()
     await tick(5)
   })
@@ -261,7 +270,9 @@ describe("an agent", () => {
       maxAttempts: 1,
       run: async (ctx) => {
         await ctx.checkpoint.tool({ id: "a", name: "slow" }, stopped).catch((error: unknown) => told.push(error))
-        await ctx.checkpoint.tool({ id: "b", name: "again" }, () => told.push("ran")).catch((error: unknown) => told.push(error))
+        await ctx.checkpoint.tool({ id: "b", name: "again" }, () => told.push("ran")).catch((error: unknown) =>
+          told.push(error)
+        )
         await ctx.checkpoint.save({ messages: ["the end"] })
       }
     })
@@ -369,7 +380,10 @@ describe("a store that cannot be opened", () => {
 
 describe("calls", () => {
   it("with wrong arguments reject and never throw", async () => {
-    await using everbeat = createEverbeat({ store: memoryStore(), heartbeats: { triage: heartbeat().step("a", () => 1) } })
+    await using everbeat = createEverbeat({
+      store: memoryStore(),
+      heartbeats: { triage: heartbeat().step("a", () => 1) }
+    })
     await expect(everbeat.run("nobody" as never)).rejects.toMatchObject({ code: "unknown-agent", agentName: "nobody" })
     await expect(everbeat.run("toString" as never)).rejects.toMatchObject({ code: "unknown-agent" })
     await expect(everbeat.run("triage", { onBusy: "wait", keys: 1 } as never)).rejects.toBeInstanceOf(InvalidOptions)
@@ -377,9 +391,14 @@ describe("calls", () => {
       code: "not-storable",
       path: "payload.at"
     })
-    await expect(everbeat.run("triage", { key: "no spaces" })).rejects.toMatchObject({ code: "invalid-input", field: "key" })
+    await expect(everbeat.run("triage", { key: "no spaces" })).rejects.toMatchObject({
+      code: "invalid-input",
+      field: "key"
+    })
     await expect(everbeat.runs.get("7")).rejects.toMatchObject({ code: "invalid-input", field: "runId" })
-    await expect(everbeat.runs.get("0193a3f0-0000-7000-8000-000000000000")).rejects.toMatchObject({ code: "run-not-found" })
+    await expect(everbeat.runs.get("0193a3f0-0000-7000-8000-000000000000")).rejects.toMatchObject({
+      code: "run-not-found"
+    })
     await expect(everbeat.runs.list({ from: "yesterday" } as never)).rejects.toBeInstanceOf(InvalidOptions)
     await expect(everbeat.agent.start("nobody" as never)).rejects.toMatchObject({ code: "unknown-agent" })
   })

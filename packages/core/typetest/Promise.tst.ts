@@ -26,7 +26,10 @@ interface Issue {
   readonly url: string
   readonly owner: string | null
 }
-type Codes<D extends ReadonlyArray<{ readonly code: string }>> = Exclude<D[number]["code"], FaultCode | "DiagnosticsTruncated">
+type Codes<D extends ReadonlyArray<{ readonly code: string }>> = Exclude<
+  D[number]["code"],
+  FaultCode | "DiagnosticsTruncated"
+>
 
 const issues: ReadonlyArray<Issue> = []
 
