@@ -9,25 +9,15 @@ import {
 import { memoryStore } from "@everbeat/store-memory/promise"
 import { Schema } from "effect"
 import { describe, expect, it } from "vitest"
+import { expectNoUnhandled, stopped, until } from "./promiseSupport.ts"
 
-const until = async (condition: () => boolean | Promise<boolean>) => {
-  for (let tries = 0; tries < 1000; tries++) {
-    if (await condition()) return
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
-  throw new Error("it did not come true")
-}
+expectNoUnhandled()
 
 interface Message {
   readonly role: "user" | "assistant" | "tool"
   readonly text: string
   readonly extra?: string | undefined
 }
-
-const stopped = (signal: AbortSignal) =>
-  new Promise<never>((_, reject) => {
-    signal.addEventListener("abort", () => reject(signal.reason), { once: true })
-  })
 
 describe("an agent", () => {
   it("resumes after a failure with its messages, notes, phases and remembered tools", async () => {
@@ -219,8 +209,9 @@ describe("an agent", () => {
     expect(errors[0]?.message).toContain("Map")
   })
 
-  it("rejects with an error when it threw something that is none", async () => {
-    for (const thrown of [null, undefined, "text", 7, { code: 1 }]) {
+  it.for([null, undefined, "text", 7, { code: 1 }])(
+    "rejects with an error when it threw something that is none: %s",
+    async (thrown) => {
       const odd = agent("odd", {
         run: async () => {
           throw thrown
@@ -232,7 +223,7 @@ describe("an agent", () => {
       expect(error).toBeInstanceOf(AgentFailedError)
       expect((await handle.record()).status).toBe("error")
     }
-  })
+  )
 })
 
 describe("settled", () => {

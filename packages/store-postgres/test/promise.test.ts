@@ -1,7 +1,7 @@
 import { agent, createEverbeat, heartbeat, InvalidOptions } from "@everbeat/core/promise"
 import { postgresStore } from "@everbeat/store-postgres/promise"
 import { Pool } from "pg"
-import { afterAll, describe, expect, it } from "vitest"
+import { afterAll, describe, expect, it, vi } from "vitest"
 import { freshSchema, url } from "./support/database.ts"
 
 const admin = new Pool({ connectionString: url(), max: 1 })
@@ -12,7 +12,7 @@ const schemaOf = (): string => {
   return schema
 }
 afterAll(async () => {
-  for (const schema of schemas) await admin.query(`drop schema if exists "${schema}" cascade`)
+  await Promise.all(schemas.map((schema) => admin.query(`drop schema if exists "${schema}" cascade`)))
   await admin.end()
 })
 
@@ -24,14 +24,6 @@ const connections = async (name: string): Promise<number> => {
     name
   ])
   return rows[0].n
-}
-
-const until = async (condition: () => Promise<boolean>) => {
-  for (let tries = 0; tries < 1000; tries++) {
-    if (await condition()) return
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
-  throw new Error("it did not come true")
 }
 
 describe("postgresStore", () => {
@@ -60,7 +52,7 @@ describe("postgresStore", () => {
     await everbeat.ready()
     expect(await connections(application)).toBeGreaterThan(0)
     await everbeat.dispose()
-    await until(async () => await connections(application) === 0)
+    await vi.waitFor(async () => expect(await connections(application)).toBe(0), { timeout: 10_000 })
   })
 
   it("continues in one instance what another one left", async () => {
@@ -106,7 +98,7 @@ describe("postgresStore", () => {
     const make = () =>
       postgresStore({ pool: {}, connectionString: "postgres://u:secret@h/x", migrate: "always", url: "u" } as never)
     expect(make).toThrow(InvalidOptions)
-    expect(make).toThrow("migrate is always")
+    expect(make).toThrow("migrate is \"always\"")
     expect(make).not.toThrow("secret")
   })
 })

@@ -2,7 +2,7 @@ import { inject } from "@effect/vitest"
 import { createEverbeat, heartbeat, InvalidOptions } from "@everbeat/core/promise"
 import { redisStore } from "@everbeat/store-redis/promise"
 import { Redis } from "ioredis"
-import { describe, expect, it } from "vitest"
+import { describe, expect, it, vi } from "vitest"
 import { fresh } from "./support.ts"
 
 const greeting = heartbeat("greeting").step("greet", async (ctx) => `hello, ${ctx.agentName}`)
@@ -31,10 +31,7 @@ describe("redisStore", () => {
     await everbeat.ready()
     expect(await clients()).toHaveLength(1)
     await everbeat.dispose()
-    for (let tries = 0; tries < 1000 && (await clients()).length > 0; tries++) {
-      await new Promise((resolve) => setTimeout(resolve, 10))
-    }
-    expect(await clients()).toEqual([])
+    await vi.waitFor(async () => expect(await clients()).toEqual([]), { timeout: 10_000 })
     admin.disconnect()
   })
 
