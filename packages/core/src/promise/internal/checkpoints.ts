@@ -1,12 +1,13 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Agent from "../../Agent.ts"
+import * as Agent from "../../Agent.ts"
 import { RunAlreadySettled, UnknownDefinition } from "../../AgentError.ts"
 import { isSettled, type RunInFlight } from "../../AgentRun.ts"
 import { AgentSupervisor } from "../../AgentSupervisor.ts"
 import { CheckpointStore } from "../../CheckpointStore.ts"
 import type * as Heartbeat from "../../Heartbeat.ts"
 import { HeartbeatEngine } from "../../HeartbeatEngine.ts"
+import { erased } from "../../internal/agent/definition.ts"
 import type { RunId } from "../../RunId.ts"
 import { RunStore } from "../../RunStore.ts"
 import type { RunNotFound, StoreError } from "../../StoreError.ts"
@@ -17,9 +18,6 @@ import { inputs, runIdOf } from "./inputs.ts"
 import { present } from "./present.ts"
 import { checkpointOf, inFlightOf } from "./records.ts"
 import { agentNameOf } from "./runs.ts"
-
-/** How long a run is held to be deleted. */
-const holdFor = Duration.seconds(30)
 
 const filterChecks = Checks.optional({
   agentName: Checks.aString,
@@ -55,23 +53,12 @@ export const makeCheckpoints = (
       const { definition: { name }, kind } = yield* inFlight(runId)
       const supervisor = yield* AgentSupervisor
       const agent = kind === "agent" ? agents.get(name) : undefined
-      if (agent !== undefined) return yield* Effect.asVoid(supervisor.resume(agent, runId, options))
+      if (agent !== undefined) return yield* Effect.asVoid(supervisor.resume(erased(agent), runId, options))
       const heartbeat = kind === "heartbeat" ? byName.get(name) : undefined
       if (heartbeat === undefined) return yield* new UnknownDefinition({ runId, name })
       const granted = yield* supervisor.claim(runId)
       yield* Effect.flatMap(HeartbeatEngine, (engine) => engine.adopt(heartbeat, granted))
     }))
-
-  const discard = (runId: RunId) =>
-    Effect.gen(function*() {
-      yield* inFlight(runId)
-      const store = yield* CheckpointStore
-      const { owner } = yield* HeartbeatEngine
-      // Uninterruptible: what is claimed is deleted.
-      yield* Effect.uninterruptible(
-        Effect.flatMap(store.claim(runId, owner, holdFor), ({ lease }) => store.delete(lease))
-      )
-    })
 
   return {
     list: async (filter: CheckpointFilter = {}) => {
@@ -97,6 +84,6 @@ export const makeCheckpoints = (
     },
     resume: async (runId, options = {}) =>
       host.call(resume(runIdOf(runId), inputs("checkpoints.resume", options, resumeChecks))),
-    discard: async (runId) => host.call(discard(runIdOf(runId)))
+    discard: async (runId) => host.call(Agent.discard(runIdOf(runId)))
   }
 }
