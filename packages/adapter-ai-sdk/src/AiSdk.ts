@@ -88,6 +88,8 @@ export const transcript: Transcript.Adapter<ModelMessage> = internalTranscript.t
 export interface AgentOptions {
   readonly message: MessageCodec.MessageCodec<ModelMessage>
   readonly transcript: Transcript.Adapter<ModelMessage>
+  /** The tools of a loop record all of their calls. */
+  readonly recordsCalls: true
   /** A resumed loop goes on with the whole conversation. */
   readonly continuation: Continuation.Options<ModelMessage>
 }
@@ -102,6 +104,7 @@ export interface AgentOptions {
 export const options: AgentOptions = {
   message: message(),
   transcript,
+  recordsCalls: true,
   continuation: { policy: "transcript" }
 }
 

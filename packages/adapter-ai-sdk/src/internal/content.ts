@@ -75,11 +75,11 @@ export const messageOf = (content: ReadonlyArray<Content>): AssistantModelMessag
   return parts.length === 0 ? undefined : { role: "assistant", content: parts }
 }
 
-/** What a model would have to answer for this message; only what it said, none of its calls to tools of the host. */
+/** What a model would have to answer for this message. */
 export const contentOf = ({ content }: AssistantModelMessage): Array<Content> =>
-  typeof content === "string" ? [{ type: "text", text: content }] : content.flatMap((part) => saidBy(part) ?? [])
+  typeof content === "string" ? [{ type: "text", text: content }] : content.flatMap((part) => answeredBy(part) ?? [])
 
-const saidBy = (part: AssistantPart): Content | undefined => {
+const answeredBy = (part: AssistantPart): Content | undefined => {
   switch (part.type) {
     case "text":
     case "reasoning":
@@ -96,13 +96,31 @@ const saidBy = (part: AssistantPart): Content | undefined => {
           ...withMetadata(part.providerOptions)
         }
         : undefined
-    // What the provider executed was executed; of the rest the conversation tells.
     case "tool-call":
+      return {
+        type: "tool-call",
+        toolCallId: part.toolCallId,
+        toolName: part.toolName,
+        input: JSON.stringify(part.input),
+        ...(part.providerExecuted === undefined ? undefined : { providerExecuted: part.providerExecuted }),
+        ...withMetadata(part.providerOptions)
+      }
     case "tool-result":
+      return {
+        type: "tool-result",
+        toolCallId: part.toolCallId,
+        toolName: part.toolName,
+        result: ("value" in part.output ? jsonOf(part.output.value) : part.output.reason) ?? "",
+        isError: part.output.type.startsWith("error"),
+        ...withMetadata(part.providerOptions)
+      }
     case "tool-approval-request":
       return undefined
   }
 }
+
+/** As it was sent once: a result of a provider is JSON. */
+const jsonOf = (value: unknown) => JSON.parse(JSON.stringify(value))
 
 /** The same as a stream. */
 export const streamOf = (content: ReadonlyArray<Content>): ReadonlyArray<StreamPart> =>

@@ -31,9 +31,15 @@ export const make = <Tools extends ToolSet = {}>(context: Context, options: Loop
     messages: start.messages,
     prepareStep: async (step) => {
       state.throwIfFailed()
-      const prepared = await prepareStep?.(step)
-      await state.prepared(prepared?.messages ?? step.messages)
-      return prepared?.model === undefined ? prepared : { ...prepared, model: wrapModel(state, prepared.model) }
+      const restored = state.restored(step.messages)
+      const prepared = await prepareStep?.({ ...step, messages: restored })
+      const messages = prepared?.messages ?? restored
+      await state.prepared(messages)
+      return {
+        ...prepared,
+        messages,
+        ...(prepared?.model === undefined ? undefined : { model: wrapModel(state, prepared.model) })
+      }
     },
     stopWhen: [() => state.isOver(), ...conditions],
     abortSignal: state.signal

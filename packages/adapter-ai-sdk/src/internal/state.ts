@@ -1,5 +1,5 @@
 /** What a loop knows: the conversation, how many answers it had, and why it has to stop. */
-import type { ModelMessage } from "ai"
+import type { AssistantModelMessage, ModelMessage, ToolResultPart } from "ai"
 import type { Context } from "../AiSdk.ts"
 import { messageOf } from "./content.ts"
 import type { Content, FinishReason } from "./model.ts"
@@ -19,6 +19,9 @@ export class State {
   iteration: number
   private history: ReadonlyArray<ModelMessage>
   private replay: Replay | undefined
+  /** The stored message that the SDK has made anew, and its place. */
+  private replayed: { readonly at: number; readonly message: AssistantModelMessage } | undefined
+  private readonly results: ReadonlyMap<string, ToolResultPart>
   /** Whether the history is what the model is about to be asked. */
   private isPrepared = false
   private isLimitTold = false
@@ -31,6 +34,7 @@ export class State {
     this.iteration = iteration
     this.history = messages
     this.replay = replay
+    this.results = replay?.results ?? new Map()
     this.signal = AbortSignal.any([context.signal, this.stop.signal])
   }
 
@@ -56,21 +60,43 @@ export class State {
     }
   }
 
+  /** What an earlier attempt answered a call with, of those that are made again. */
+  resultOf(toolCallId: string): ToolResultPart | undefined {
+    return this.results.get(toolCallId)
+  }
+
+  /** What is stored in place of what the SDK made of an answer that was given again. */
+  restored(messages: ReadonlyArray<ModelMessage>): Array<ModelMessage> {
+    const { replayed } = this
+    if (replayed === undefined) return [...messages]
+    return messages.map((message, at) => {
+      if (at === replayed.at && message.role === "assistant") return replayed.message
+      if (at !== replayed.at + 1 || message.role !== "tool") return message
+      const content = message.content.map((part) =>
+        part.type === "tool-result" ? this.results.get(part.toolCallId) ?? part : part
+      )
+      return { ...message, content }
+    })
+  }
+
   /** The conversation as the SDK is about to send it. */
   async prepared(messages: ReadonlyArray<ModelMessage>): Promise<void> {
     this.isPrepared = true
-    if (this.replay !== undefined) return // what is stored is ahead of it
+    this.replayed = undefined // the SDK goes on with what it was given
     this.history = [...messages]
+    if (this.replay !== undefined) return // what is stored is ahead of it
     await this.recorded(() => this.context.checkpoint.save({ messages: this.history }))
   }
 
-  /** The answer that need not be asked for. */
+  /** Called before a question to the model: the answer that need not be asked for. */
   takeReplay(): Replay | undefined {
     this.throwIfFailed()
     if (!this.isPrepared) throw this.fail(new Error(misuse))
     const { replay } = this
+    if (replay === undefined) return undefined
+    this.isPrepared = false
     this.replay = undefined
-    if (replay?.finishReason === "tool-calls") this.tellLimit()
+    this.replayed = { at: this.history.length, message: replay.message }
     return replay
   }
 
@@ -89,15 +115,12 @@ export class State {
   isOver(): boolean {
     this.throwIfFailed()
     if (this.iteration < this.maxIterations) return false
-    this.tellLimit()
+    if (!this.isLimitTold) {
+      this.isLimitTold = true
+      this.context.warn("IterationLimit", `The loop was stopped after ${this.iteration} answers of the model.`, {
+        hint: "Raise maxIterations of AiSdk.loop, or look why the model does not come to an end."
+      })
+    }
     return true
-  }
-
-  private tellLimit(): void {
-    if (this.isLimitTold) return
-    this.isLimitTold = true
-    this.context.warn("IterationLimit", `The loop was stopped after ${this.iteration} answers of the model.`, {
-      hint: "Raise maxIterations of AiSdk.loop, or look why the model does not come to an end."
-    })
   }
 }

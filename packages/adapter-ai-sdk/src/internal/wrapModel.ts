@@ -1,6 +1,6 @@
 /** The model of a loop: each of its answers is saved before anybody acts on it. */
 import { gateway, type LanguageModel, wrapLanguageModel } from "ai"
-import { streamOf } from "./content.ts"
+import { contentOf, streamOf } from "./content.ts"
 import type { Generated, StreamPart } from "./model.ts"
 import type { Replay } from "./start.ts"
 import type { State } from "./state.ts"
@@ -25,7 +25,7 @@ const answerOf = (replay: Replay): ReadableStream<StreamPart> =>
   new ReadableStream<StreamPart>({
     start: (controller) => {
       controller.enqueue({ type: "stream-start", warnings: [] })
-      for (const part of streamOf(replay.content)) controller.enqueue(part)
+      for (const part of streamOf(contentOf(replay.message))) controller.enqueue(part)
       controller.enqueue({ type: "finish", usage: free.usage, finishReason: finishOf(replay) })
       controller.close()
     }
@@ -38,7 +38,7 @@ export const wrapModel = (state: State, model: LanguageModel): Exclude<LanguageM
       specificationVersion: "v4",
       wrapGenerate: async ({ doGenerate }) => {
         const replay = state.takeReplay()
-        if (replay !== undefined) return { ...free, content: replay.content, finishReason: finishOf(replay) }
+        if (replay !== undefined) return { ...free, content: contentOf(replay.message), finishReason: finishOf(replay) }
         const answer = await doGenerate()
         await state.answered(answer.content, answer.finishReason.unified)
         return answer

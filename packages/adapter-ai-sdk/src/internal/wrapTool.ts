@@ -1,6 +1,6 @@
 /** The tools of a loop: what is begun and how it ends is recorded around them. */
 import { Unencodable } from "@everbeat/core/MessageCodec"
-import type { ToolExecutionOptions, ToolSet } from "ai"
+import type { ToolExecutionOptions, ToolResultPart, ToolSet } from "ai"
 import * as Result from "effect/Result"
 import { record, type Showing } from "./recorded.ts"
 import type { State } from "./state.ts"
@@ -43,7 +43,22 @@ const wrapTool = (state: State, name: string, tool: Tool, changes: boolean): Too
     ? (input: unknown, options: Options) =>
       streamed((emit) => call(input, options, () => drain(execute(input, options), emit)))
     : (input: unknown, options: Options) => call(input, options, () => drain(execute(input, options), () => {}))
-  return { ...tool, execute: wrapped }
+  const { toModelOutput } = tool
+  if (toModelOutput === undefined) return { ...tool, execute: wrapped }
+  return {
+    ...tool,
+    execute: wrapped,
+    toModelOutput: (ended) => state.resultOf(ended.toolCallId)?.output ?? toModelOutput(ended)
+  }
+}
+
+/** The end of a call as an earlier attempt saw it. */
+const again = ({ output }: ToolResultPart): unknown => {
+  if (!("value" in output)) throw new Error(output.reason)
+  if (output.type === "error-text" || output.type === "error-json") {
+    throw new Error(output.type === "error-text" ? output.value : JSON.stringify(output.value))
+  }
+  return output.value
 }
 
 /** Of a tool that gives one result after the other, the last one counts. */
@@ -96,6 +111,8 @@ const track = async (
 ): Promise<unknown> => {
   state.throwIfFailed()
   const { toolCallId } = options
+  const known = state.resultOf(toolCallId)
+  if (known !== undefined) return again(known)
   const isStopped = () => state.signal.aborted || options.abortSignal?.aborted === true
   let running: Promise<unknown> | undefined
   let output: unknown
