@@ -11,41 +11,65 @@ const resumptionOf = (resume: EffectResumption<ModelMessage>): Resumption<ModelM
   endedAt: resume.endedAt === undefined ? undefined : DateTime.toDateUtc(resume.endedAt)
 })
 
-/** Fails with what a function throws or rejects with; interrupted, it waits for the end of what it began. */
-const attempt = <A>(start: (signal: AbortSignal) => A | PromiseLike<A>): Effect.Effect<A, unknown> =>
-  Effect.callback<A, unknown>((resume, signal) => {
-    const ended = (async () => start(signal))().then(
-      (value) => resume(Effect.succeed(value)),
-      (error: unknown) => resume(Effect.fail(error))
-    )
-    return Effect.promise(() => ended)
-  })
-
 export const promised = <A>(
   context: EffectAgentContext<ModelMessage>,
   body: (context: Context) => PromiseLike<A>
 ): Effect.Effect<A, unknown> =>
-  Effect.gen(function*() {
-    const { attempt: number, checkpoint, fence, meta, resume, runId } = context
-    const services = yield* Effect.context<never>()
-    return yield* attempt((signal) => {
+  Effect.flatMap(Effect.context<never>(), (services) =>
+    Effect.callback<A, unknown>((resume, signal) => {
+      const { attempt, checkpoint, fence, meta, runId } = context
+      const running = new Set<Promise<unknown>>()
       const run = <B, E>(effect: Effect.Effect<B, E>): Promise<B> =>
         Effect.runPromiseWith(services)(effect, { signal })
-      return body({
+      /** It has the signal, and ends by itself; what it throws after an interruption is the interruption. */
+      const called = <B>(f: (signal: AbortSignal) => B | PromiseLike<B>): Effect.Effect<B, unknown> =>
+        Effect.callback<B, unknown>((resume) => {
+          if (signal.aborted) return resume(Effect.interrupt)
+          const ended = (async () => f(signal))()
+            .then(
+              (value) => resume(Effect.succeed(value)),
+              (error: unknown) => resume(signal.aborted ? Effect.interrupt : Effect.fail(error))
+            )
+            .finally(() => running.delete(ended))
+          running.add(ended)
+        })
+      /** A call that ends well after the interruption is recorded so. Before it starts nobody waits for it. */
+      const tool: Context["checkpoint"]["tool"] = (call, execute) => {
+        let isStarted = false
+        const begun = called((signal) => {
+          isStarted = true
+          return execute(signal)
+        })
+        return new Promise((resolve, reject) => {
+          const stop = () => isStarted || reject(signal.reason)
+          signal.addEventListener("abort", stop, { once: true })
+          const over = () => signal.removeEventListener("abort", stop)
+          run(Effect.uninterruptible(checkpoint.tool(call, begun))).then(resolve, reject).finally(over)
+        })
+      }
+      const own: Context = {
         runId,
         meta,
-        attempt: number,
+        attempt,
         fence,
         signal,
-        resume: resume === undefined ? undefined : resumptionOf(resume),
+        resume: context.resume === undefined ? undefined : resumptionOf(context.resume),
         checkpoint: {
           save: (update) => run(checkpoint.save(update)),
           note: (text) => run(checkpoint.note(text)),
           flush: () => run(checkpoint.flush),
-          tool: (call, execute) => run(checkpoint.tool(call, attempt(execute))),
-          phase: (name, phase) => run(checkpoint.phase(name, attempt(phase)))
+          tool,
+          phase: (name, phase) => run(checkpoint.phase(name, called(phase)))
         },
         warn: (code, message, options) => void run(context.warn({ _tag: code, message, ...options }))
+      }
+      const ended = (async () => body(own))().then(
+        (value) => resume(Effect.succeed(value)),
+        (error: unknown) => resume(Effect.fail(error))
+      )
+      // An interrupted attempt has ended when everything that it began has.
+      return Effect.promise(async () => {
+        await ended
+        await Promise.allSettled(running)
       })
-    })
-  })
+    }))

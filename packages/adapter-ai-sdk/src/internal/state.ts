@@ -47,6 +47,11 @@ export class State {
     return error
   }
 
+  /** Whether it was stopped because something could not be recorded. */
+  get isStopped(): boolean {
+    return this.failure !== undefined
+  }
+
   throwIfFailed(): void {
     if (this.failure !== undefined) throw this.failure.error
     this.context.signal.throwIfAborted()

@@ -14,7 +14,9 @@ interface Tool extends Showing {
   readonly execute?: ((input: unknown, options: Options) => unknown) | undefined
 }
 
+/** What the model is told by the next attempt. */
 const notExecuted = "NOT EXECUTED: the loop was stopped before this call started."
+const outcomeUnknown = "INTERRUPTED: outcome unknown. Check the current state before calling this again."
 
 const flagOf = ({ metadata }: Tool): unknown => {
   const everbeat: unknown = metadata === undefined ? undefined : Reflect.get(metadata, "everbeat")
@@ -113,25 +115,20 @@ const track = async (
   const { toolCallId } = options
   const known = state.resultOf(toolCallId)
   if (known !== undefined) return again(known)
-  const isStopped = () => state.signal.aborted || options.abortSignal?.aborted === true
   let running: Promise<unknown> | undefined
   let output: unknown
   let own: { readonly error: unknown } | undefined
   let refused: Unencodable | undefined
-  let interrupt = (_error: unknown): void => {}
-  const interrupted = new Promise<never>((_, reject) => (interrupt = reject))
 
   const body = async (): Promise<unknown> => {
-    if (isStopped()) throw (own = { error: new Error(notExecuted) }).error
+    if (state.isStopped) throw new Error(notExecuted)
     try {
       running = run()
       output = await running
     } catch (error) {
       own = { error }
-      if (!isStopped()) throw error
-      // Whether it took effect nobody knows. Left open, its record says just that.
-      interrupt(error)
-      return new Promise<never>(() => {})
+      // It was told to stop because something else could not be recorded: whether it took effect nobody knows.
+      throw state.isStopped ? new Error(outcomeUnknown) : error
     }
     const recorded = await record(tool, { toolCallId, input, output })
     if (Result.isSuccess(recorded)) return recorded.success
@@ -142,7 +139,7 @@ const track = async (
 
   const call = { id: toolCallId, name, mutates: changes }
   try {
-    await Promise.race([state.context.checkpoint.tool(call, body), interrupted])
+    await state.context.checkpoint.tool(call, body)
   } catch (error) {
     // A tool that does not listen to its signal is not left behind: the run waits for it, as long as it may.
     await running?.catch(() => {})
