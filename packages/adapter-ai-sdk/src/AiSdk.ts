@@ -12,7 +12,7 @@
 import type { AgentContext as EffectAgentContext } from "@everbeat/core/AgentContext"
 import type * as Continuation from "@everbeat/core/Continuation"
 import type * as MessageCodec from "@everbeat/core/MessageCodec"
-import type { AgentContext } from "@everbeat/core/promise"
+import type { AgentContext, Resumption } from "@everbeat/core/promise"
 import type * as Transcript from "@everbeat/core/Transcript"
 import type {
   LanguageModel,
@@ -34,8 +34,11 @@ import * as internalTranscript from "./internal/transcript.ts"
  * @since 0.1.0
  */
 export interface Context extends
-  Pick<AgentContext<ModelMessage>, "attempt" | "checkpoint" | "fence" | "meta" | "resume" | "runId" | "signal" | "warn">
-{}
+  Pick<AgentContext<ModelMessage>, "attempt" | "checkpoint" | "fence" | "runId" | "signal" | "warn">
+{
+  readonly meta: { readonly prompt?: string | undefined }
+  readonly resume: Omit<Resumption<ModelMessage>, "workspace"> | undefined
+}
 
 /**
  * Creates a codec of the messages of the AI SDK.

@@ -1,11 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Agent, AgentSupervisor, CheckpointStore } from "@everbeat/core"
+import { Agent, AgentSupervisor, CheckpointStore, type RunStore } from "@everbeat/core"
+import { createEverbeat, storeFromLayer } from "@everbeat/core/promise"
 import { Crash } from "@everbeat/core/testing"
 import { MemoryStore } from "@everbeat/store-memory"
 import { PostgresStore } from "@everbeat/store-postgres"
-import { Effect, Fiber, Layer, Schema, Scope } from "effect"
+import { Effect, Exit, Fiber, Layer, Schema, Scope } from "effect"
 import { inject } from "vitest"
-import { drivers, releaser, World } from "./support.ts"
+import { drivers, effectReleaser, promiseReleaser, World } from "./support.ts"
 
 const points = ["unsent", "unanswered", "answered"] as const
 const turns = ["inspect", "comment+close", "publish", "done"]
@@ -33,22 +34,58 @@ const openCalls = (notes = ""): ReadonlyArray<string> => {
   return calls.filter(({ status }) => status === "started").map(({ name }) => name)
 }
 
+type Kind = keyof typeof processes
+type Stores = CheckpointStore.CheckpointStore | RunStore.RunStore
+type Given = Parameters<typeof effectReleaser>
+interface Options {
+  readonly key: string
+  readonly prompt: string
+}
+
+interface Ended {
+  readonly status: string
+  readonly result: unknown
+  readonly errors: ReadonlyArray<unknown>
+}
+
+/** Starts the agent, or goes on with it, in a process of its own on the stores of the context. */
+const processes: Record<
+  "an Effect agent" | "a Promise agent",
+  (given: Given, options: Options, isDoomed: boolean) => Effect.Effect<Ended, unknown, Stores>
+> = {
+  "an Effect agent": (given, options, isDoomed) =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const supervisor = yield* Layer.buildWithScope(Layer.fresh(AgentSupervisor.layer), scope)
+      const handle = yield* Effect.provideContext(Agent.start(effectReleaser(...given), options), supervisor)
+      const { errors, result, status } = yield* handle.record
+      // A process that is killed tidies nothing up.
+      if (!isDoomed) yield* Scope.close(scope, Exit.void)
+      return { errors, result, status }
+    }),
+  "a Promise agent": (given, options, isDoomed) =>
+    Effect.flatMap(Effect.context<Stores>(), (stores) =>
+      Effect.promise(async () => {
+        const agents = [promiseReleaser(...given)] as const
+        const store = storeFromLayer(Layer.succeedContext(stores))
+        const everbeat = createEverbeat({ store, agents, recovery: false })
+        const handle = await everbeat.agent.start(agents[0], options)
+        const { errors, result, status } = await handle.record()
+        if (!isDoomed) await everbeat.dispose()
+        return { errors, result, status }
+      }))
+}
+
 /** Runs the agent in a process that is killed at its n-th write, and goes on with another one. */
-const killedAt = Effect.fnUntraced(function*(driver: string, n: number, point: Crash.CrashPoint) {
+const killedAt = Effect.fnUntraced(function*(kind: Kind, driver: string, n: number, point: Crash.CrashPoint) {
   const drive = drivers[driver] ?? assert.fail()
   const world = new World()
-  const key = `${driver}-${point}-${n}`
+  const key = `${kind.replaceAll(" ", "-")}-${driver}-${point}-${n}`
   const crash = yield* Crash.crashAfterWrite(n, point)
   const alive = () => Effect.runPromise(crash.alive)
-  const scope = yield* Scope.make() // never closed: a process that is killed tidies nothing up
-  const doomed = yield* Layer.buildWithScope(Layer.fresh(AgentSupervisor.layer), scope).pipe(
-    Effect.provideContext(crash.context)
-  )
+  const start = processes[kind]
   const options = { key, prompt: "Release it." }
-  const first = Agent.start(releaser(drive, world, alive), options).pipe(
-    Effect.flatMap(({ record }) => record),
-    Effect.provideContext(doomed)
-  )
+  const first = Effect.provideContext(start([drive, world, alive], options, true), crash.context)
   const dying = yield* Effect.forkDetach(first) // nobody waits for the fibers of a dead process
   const crashed = yield* Effect.raceFirst(Effect.as(Fiber.join(dying), false), Effect.as(crash.crashed, true))
   const store = yield* CheckpointStore.CheckpointStore
@@ -65,22 +102,18 @@ const killedAt = Effect.fnUntraced(function*(driver: string, n: number, point: C
     yield* store.release({ runId: head.runId, owner, fence }) // as if the lease had expired
   }
   const before = world.asked.length
-  const again = Agent.start(releaser(drive, world, () => Promise.resolve()), options).pipe(
-    Effect.flatMap(({ record }) => record),
-    Effect.provide(Layer.fresh(AgentSupervisor.layer))
-  )
-  const run = yield* again
+  const run = yield* start([drive, world, () => Promise.resolve()], options, false)
   assert.deepStrictEqual((yield* store.listInterrupted(open)).items, [], "nothing is left in flight")
   return { crashed, world, run, stored, begun, second: world.asked.slice(before), writes: crash.writes() }
 })
 
-const everyWrite = Effect.fnUntraced(function*(driver: string, point: Crash.CrashPoint) {
-  const undisturbed = yield* killedAt(driver, Infinity, point)
+const everyWrite = Effect.fnUntraced(function*(kind: Kind, driver: string, point: Crash.CrashPoint) {
+  const undisturbed = yield* killedAt(kind, driver, Infinity, point)
   assert.deepStrictEqual(undisturbed.world.asked, turns)
   assert.deepStrictEqual([undisturbed.run.status, undisturbed.run.result], ["ok", "done"])
   let n = 1
   for (; n < 100; n++) {
-    const { begun, crashed, run, second, stored, world } = yield* killedAt(driver, n, point)
+    const { begun, crashed, run, second, stored, world } = yield* killedAt(kind, driver, n, point)
     if (!crashed) break
     const at = `${driver}, ${point} ${n}`
     assert.deepStrictEqual(world.applied.toSorted(), ["close", "comment", "publish"], `each mutation once, ${at}`)
@@ -96,17 +129,21 @@ const everyWrite = Effect.fnUntraced(function*(driver: string, point: Crash.Cras
   assert.isAtLeast(n, 8, "the run makes that many writes")
 })
 
-describe.each(Object.keys(drivers))("%s in a process that is killed at any of its writes", (driver) => {
-  for (const point of points) {
-    it.live(`(${point}) mutates once, in memory`, () =>
-      Effect.provide(everyWrite(driver, point), Layer.fresh(MemoryStore.layer)))
+const kinds = ["an Effect agent", "a Promise agent"] as const
 
-    it.live(`(${point}) mutates once, on PostgreSQL`, () =>
-      everyWrite(driver, point).pipe(
-        Effect.provide(PostgresStore.layer({
-          url: inject("postgresUrl"),
-          schema: `ai_${driver.toLowerCase()}_${point}`
-        }))
-      ), 120_000)
-  }
-})
+for (const kind of kinds) {
+  describe.each(Object.keys(drivers))(`${kind} with %s in a process that is killed at any of its writes`, (driver) => {
+    for (const point of points) {
+      it.live(`(${point}) mutates once, in memory`, () =>
+        Effect.provide(everyWrite(kind, driver, point), Layer.fresh(MemoryStore.layer)))
+
+      it.live(`(${point}) mutates once, on PostgreSQL`, () => {
+        const schema = `${kind}_${driver}_${point}`.toLowerCase().replaceAll(" ", "_")
+        return Effect.provide(
+          everyWrite(kind, driver, point),
+          PostgresStore.layer({ url: inject("postgresUrl"), schema })
+        )
+      }, 120_000)
+    }
+  })
+}

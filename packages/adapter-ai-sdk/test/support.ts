@@ -1,6 +1,7 @@
 import { AiSdk } from "@everbeat/adapter-ai-sdk"
-import { Agent, type AgentContext } from "@everbeat/core"
-import { generateText, type ModelMessage, streamText, tool, ToolLoopAgent } from "ai"
+import { Agent } from "@everbeat/core"
+import { agent, json } from "@everbeat/core/promise"
+import { generateText, streamText, tool, ToolLoopAgent } from "ai"
 import { MockLanguageModelV4 } from "ai/test"
 import { Schema } from "effect"
 import { z } from "zod"
@@ -170,22 +171,26 @@ export const drivers: Record<string, (loop: AiSdk.Loop<Tools>) => Promise<string
     (await new ToolLoopAgent({ ...settings, instructions: "Release." }).generate({ messages, abortSignal })).text
 }
 
-export type Context = AgentContext.AgentContext<ModelMessage>
+type Drive = (loop: AiSdk.Loop<Tools>) => Promise<string>
 
-/** An agent that releases something, once. */
-export const releaser = (
-  drive: (loop: AiSdk.Loop<Tools>) => Promise<string>,
-  world: World,
-  alive: Alive,
-  more: Partial<Pick<Agent.Options<ModelMessage, string, unknown, never>, "checkpoint" | "timeout">> = {}
-) =>
+/** An agent of Effect that releases something, once. */
+export const effectReleaser = (drive: Drive, world: World, alive: Alive) =>
   Agent.make("release-notes", {
     ...AiSdk.options,
-    ...more,
     result: Schema.String,
     maxAttempts: 10,
     backoff: () => 0,
     run: (ctx) =>
       AiSdk.run(ctx, (ctx) =>
         drive(AiSdk.loop(ctx, { model: scriptedModel(world, alive), tools: toolsOf(world, alive) })))
+  })
+
+/** The same as an async function. */
+export const promiseReleaser = (drive: Drive, world: World, alive: Alive) =>
+  agent("release-notes", {
+    ...AiSdk.options,
+    result: json<string>(),
+    maxAttempts: 10,
+    backoff: () => 0,
+    run: async (ctx) => drive(AiSdk.loop(ctx, { model: scriptedModel(world, alive), tools: toolsOf(world, alive) }))
   })

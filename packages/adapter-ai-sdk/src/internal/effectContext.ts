@@ -1,12 +1,11 @@
 /** The context of an Effect agent, as one of Promises. */
 import type { AgentContext as EffectAgentContext, Resumption as EffectResumption } from "@everbeat/core/AgentContext"
-import type { Resumption } from "@everbeat/core/promise"
 import type { ModelMessage } from "ai"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import type { Context } from "../AiSdk.ts"
 
-const resumptionOf = (resume: EffectResumption<ModelMessage>): Resumption<ModelMessage> => ({
+const resumptionOf = (resume: EffectResumption<ModelMessage>): NonNullable<Context["resume"]> => ({
   ...resume,
   endedAt: resume.endedAt === undefined ? undefined : DateTime.toDateUtc(resume.endedAt)
 })
