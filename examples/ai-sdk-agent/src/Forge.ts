@@ -17,8 +17,7 @@ export const lines = (path: string = file): ReadonlyArray<Line> =>
     : []
 
 /** What was done so far, by anybody. */
-export const done = (): ReadonlyArray<string> =>
-  lines().filter(({ what }) => what === "did").map(({ name }) => name)
+export const done = (): ReadonlyArray<string> => lines().filter(({ what }) => what === "did").map(({ name }) => name)
 
 /** Writes a line. Where the environment says so, the process is killed right after it. */
 export const write = (attempt: number, what: Line["what"], name: string): void => {

@@ -13,7 +13,9 @@ export interface Played {
   readonly said: string
 }
 
-const worker = async (env: Readonly<Record<string, string>>): Promise<{ readonly signal: unknown; readonly said: string }> => {
+const worker = async (
+  env: Readonly<Record<string, string>>
+): Promise<{ readonly signal: unknown; readonly said: string }> => {
   const script = join(import.meta.dirname, "worker.ts")
   const child = spawn(process.execPath, ["--conditions=@everbeat/source", script], {
     env: { ...process.env, ...env },

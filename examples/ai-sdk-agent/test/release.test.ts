@@ -47,7 +47,11 @@ describe("a release", () => {
       join(import.meta.dirname, "../src/demo.ts")
     ], { encoding: "utf8", env: { ...process.env, EVERBEAT_STORE: inject("releaseStore") } })
     const lines = demo.stdout.trim().split("\n")
-    assert.deepStrictEqual(JSON.parse(lines.at(-1) ?? ""), { killed: true, ...said(2), did: 3, repeated: 0 }, demo.stdout)
+    assert.deepStrictEqual(
+      JSON.parse(lines.at(-1) ?? ""),
+      { killed: true, ...said(2), did: 3, repeated: 0 },
+      demo.stdout
+    )
     assert.include(demo.stdout, "is killed with SIGKILL")
     assert.strictEqual(demo.status, 0, demo.stderr)
   }, patience)

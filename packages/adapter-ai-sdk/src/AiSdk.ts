@@ -14,13 +14,7 @@ import type * as Continuation from "@everbeat/core/Continuation"
 import type * as MessageCodec from "@everbeat/core/MessageCodec"
 import type { AgentContext, Resumption } from "@everbeat/core/promise"
 import type * as Transcript from "@everbeat/core/Transcript"
-import type {
-  LanguageModel,
-  ModelMessage,
-  PrepareStepFunction,
-  StopCondition,
-  ToolSet
-} from "ai"
+import type { LanguageModel, ModelMessage, PrepareStepFunction, StopCondition, ToolSet } from "ai"
 import type * as Effect from "effect/Effect"
 import { promised } from "./internal/effectContext.ts"
 import * as internalLoop from "./internal/loop.ts"
@@ -33,8 +27,8 @@ import * as internalTranscript from "./internal/transcript.ts"
  * @category models
  * @since 0.1.0
  */
-export interface Context extends
-  Pick<AgentContext<ModelMessage>, "attempt" | "checkpoint" | "fence" | "runId" | "signal" | "warn">
+export interface Context
+  extends Pick<AgentContext<ModelMessage>, "attempt" | "checkpoint" | "fence" | "runId" | "signal" | "warn">
 {
   readonly meta: { readonly prompt?: string | undefined }
   readonly resume: Omit<Resumption<ModelMessage>, "workspace"> | undefined
@@ -249,8 +243,10 @@ export interface Loop<Tools extends ToolSet> {
  * @category constructors
  * @since 0.1.0
  */
-export const loop: <Tools extends ToolSet = {}>(context: Context, options: LoopOptions<Tools>) => Loop<Tools> =
-  internalLoop.make
+export const loop: {
+  <Tools extends ToolSet>(context: Context, options: LoopOptions<Tools> & { readonly tools: Tools }): Loop<Tools>
+  (context: Context, options: LoopOptions<{}> & { readonly tools?: undefined }): Loop<{}>
+} = internalLoop.make
 
 /**
  * Runs a loop that is written with Promises in an agent that is written with

@@ -40,7 +40,9 @@ const resultsOf = ({ prompt }: Asked) =>
     .flatMap((part) => (part.type === "tool-result" ? [part] : []))
 
 const shown = (asked: Asked) =>
-  resultsOf(asked).map(({ output, toolName }) => `${toolName}: ${"value" in output ? String(output.value) : output.type}`)
+  resultsOf(asked).map(({ output, toolName }) =>
+    `${toolName}: ${"value" in output ? String(output.value) : output.type}`
+  )
 
 const inputSchema = z.object({})
 

@@ -121,9 +121,7 @@ const everyWrite = Effect.fnUntraced(function*(kind: Kind, driver: string, point
     assert.deepStrictEqual([run.status, run.result, run.errors], ["ok", "done", []], at)
     // Whoever does not know whether a call took effect has to look, and perhaps to call again.
     const unsure = new Set(begun.length > 0 ? ["inspect", ...begun] : [])
-    const repeated = stored.filter((turn) =>
-      second.includes(turn) && !turn.split("+").some((name) => unsure.has(name))
-    )
+    const repeated = stored.filter((turn) => second.includes(turn) && !turn.split("+").some((name) => unsure.has(name)))
     assert.deepStrictEqual(repeated, [], `no stored answer is asked for again, ${at}`)
   }
   assert.isAtLeast(n, 8, "the run makes that many writes")

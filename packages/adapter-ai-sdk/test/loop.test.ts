@@ -63,7 +63,10 @@ const caller = (name: string, times = 1) =>
   })
 
 const rejected = (promise: PromiseLike<unknown>): Promise<unknown> =>
-  Promise.resolve(promise).then((value) => assert.fail(`resolved to ${JSON.stringify(value)}`), (error: unknown) => error)
+  Promise.resolve(promise).then(
+    (value) => assert.fail(`resolved to ${JSON.stringify(value)}`),
+    (error: unknown) => error
+  )
 
 describe("a loop", () => {
   it("takes the mutation flag from the option, then from the tool, then for granted", async () => {
@@ -159,12 +162,17 @@ describe("a loop", () => {
     const look = tool({ inputSchema, metadata: { everbeat: { mutates: false } }, execute: () => "seen" })
     const loop = AiSdk.loop(first.context, { model: caller("look", 9), tools: { look }, maxIterations: 3 })
     const ended = await generateText(loop)
-    assert.deepStrictEqual([ended.finishReason, ended.steps.length, first.warnings], ["tool-calls", 3, ["IterationLimit"]])
+    assert.deepStrictEqual([ended.finishReason, ended.steps.length, first.warnings], ["tool-calls", 3, [
+      "IterationLimit"
+    ]])
 
     const messages = first.messages()
-    const repaired = [...messages, ...AiSdk.transcript.answer([
-      { id: "c3", name: "look", how: "outcome-known", isError: false, text: "seen", result: "seen" }
-    ])]
+    const repaired = [
+      ...messages,
+      ...AiSdk.transcript.answer([
+        { id: "c3", name: "look", how: "outcome-known", isError: false, text: "seen", result: "seen" }
+      ])
+    ]
     const resume = resumeOf(repaired, {
       iteration: 3,
       repaired: [{ id: "c3", name: "look", how: "outcome-known", isError: false, text: "seen" }]
@@ -172,7 +180,9 @@ describe("a loop", () => {
     const second = contextOf({ resume })
     const model = modelOf(() => assert.fail("the model is asked"))
     const again = await generateText(AiSdk.loop(second.context, { model, tools: { look }, maxIterations: 3 }))
-    assert.deepStrictEqual([again.finishReason, again.toolResults.map(({ output }) => output)], ["tool-calls", ["seen"]])
+    assert.deepStrictEqual([again.finishReason, again.toolResults.map(({ output }) => output)], ["tool-calls", [
+      "seen"
+    ]])
     assert.deepStrictEqual([second.calls, second.warnings], [[], ["IterationLimit"]])
     assert.throws(() => AiSdk.loop(first.context, { model, maxIterations: 0 }), /at least 1, not 0/)
   })
@@ -210,25 +220,34 @@ describe("a loop", () => {
     ])
   })
 
-  it.each(["generate", "stream"] as const)("%s: gives a last answer again that was saved, and asks when more is wanted", async (how) => {
-    const messages: ReadonlyArray<ModelMessage> = [
-      { role: "user", content: "Do it." },
-      { role: "assistant", content: [{ type: "text", text: "Half" }], providerOptions: { everbeat: { finishReason: "length" } } }
-    ]
-    const run = async (context: AiSdk.Context) => {
-      const { abortSignal, messages, ...settings } = AiSdk.loop(context, { model: modelOf(() => answer([text("more")])) })
-      const given = { messages, abortSignal }
-      const agent = new ToolLoopAgent(settings)
-      const result = how === "stream" ? await agent.stream(given) : await agent.generate(given)
-      return [await result.text, await result.finishReason]
+  it.each(["generate", "stream"] as const)(
+    "%s: gives a last answer again that was saved, and asks when more is wanted",
+    async (how) => {
+      const messages: ReadonlyArray<ModelMessage> = [
+        { role: "user", content: "Do it." },
+        {
+          role: "assistant",
+          content: [{ type: "text", text: "Half" }],
+          providerOptions: { everbeat: { finishReason: "length" } }
+        }
+      ]
+      const run = async (context: AiSdk.Context) => {
+        const { abortSignal, messages, ...settings } = AiSdk.loop(context, {
+          model: modelOf(() => answer([text("more")]))
+        })
+        const given = { messages, abortSignal }
+        const agent = new ToolLoopAgent(settings)
+        const result = how === "stream" ? await agent.stream(given) : await agent.generate(given)
+        return [await result.text, await result.finishReason]
+      }
+      const goOn = { messages, original: undefined, prompt: "Go on from here." }
+      const told = contextOf({ resume: resumeOf(messages, { continuation: goOn }) })
+      assert.deepStrictEqual(await run(told.context), ["Half", "length"])
+      assert.deepStrictEqual(told.updates, [], "nothing is saved: what is stored is ahead")
+      const asked = contextOf({ resume: resumeOf(messages, { continuation: { ...goOn, prompt: "And the rest?" } }) })
+      assert.deepStrictEqual(await run(asked.context), ["more", "stop"])
     }
-    const goOn = { messages, original: undefined, prompt: "Go on from here." }
-    const told = contextOf({ resume: resumeOf(messages, { continuation: goOn }) })
-    assert.deepStrictEqual(await run(told.context), ["Half", "length"])
-    assert.deepStrictEqual(told.updates, [], "nothing is saved: what is stored is ahead")
-    const asked = contextOf({ resume: resumeOf(messages, { continuation: { ...goOn, prompt: "And the rest?" } }) })
-    assert.deepStrictEqual(await run(asked.context), ["more", "stop"])
-  })
+  )
 
   it("refuses to be used without its prepareStep, and for other questions", async () => {
     const { context } = contextOf()

@@ -85,24 +85,31 @@ describe("the codec", () => {
     ["a map", [new Map()], "messages[0].content[0].input[0] cannot be stored: an instance of Map is not JSON"],
     ["NaN", NaN, "messages[0].content[0].input cannot be stored: NaN is not JSON"],
     ["a function", { f: () => 1 }, "messages[0].content[0].input.f cannot be stored: a function is not JSON"],
-    ["an item that is undefined", [undefined], "messages[0].content[0].input[0] cannot be stored: undefined is not JSON"],
+    [
+      "an item that is undefined",
+      [undefined],
+      "messages[0].content[0].input[0] cannot be stored: undefined is not JSON"
+    ],
     ["an invalid date", new Date(NaN), "messages[0].content[0].input cannot be stored: an invalid date is not JSON"],
     ["what contains itself", cyclic, "messages[0].content[0].input.self cannot be stored: it contains itself"]
   ]
 
-  it.effect.each(refused)("names the path to %s, and leaves the checkpoint as it was", ([, input, expected]) =>
-    Effect.gen(function*() {
-      const message: ModelMessage = {
-        role: "assistant",
-        content: [{ type: "tool-call", toolCallId: "c1", toolName: "look", input }]
-      }
-      const checkpointer = yield* Checkpointer.make<ModelMessage>({
-        meta: { agentName: AgentName.make("triage") },
-        codec
-      })
-      const exit = yield* Effect.exit(checkpointer.save({ messages: [message] }))
-      assert.deepInclude(yield* Effect.flip(exit), { _tag: "Unencodable", message: expected })
-      assert.isTrue(Exit.isFailure(exit))
-      assert.strictEqual((yield* checkpointer.flush).position, 0)
-    }).pipe(Effect.provide(MemoryStore.layer)))
+  it.effect.each(refused)(
+    "names the path to %s, and leaves the checkpoint as it was",
+    ([, input, expected]) =>
+      Effect.gen(function*() {
+        const message: ModelMessage = {
+          role: "assistant",
+          content: [{ type: "tool-call", toolCallId: "c1", toolName: "look", input }]
+        }
+        const checkpointer = yield* Checkpointer.make<ModelMessage>({
+          meta: { agentName: AgentName.make("triage") },
+          codec
+        })
+        const exit = yield* Effect.exit(checkpointer.save({ messages: [message] }))
+        assert.deepInclude(yield* Effect.flip(exit), { _tag: "Unencodable", message: expected })
+        assert.isTrue(Exit.isFailure(exit))
+        assert.strictEqual((yield* checkpointer.flush).position, 0)
+      }).pipe(Effect.provide(MemoryStore.layer))
+  )
 })

@@ -93,14 +93,16 @@ const outcomes = (prompt: Asked["prompt"]) => {
     if (toolName === "inspect") {
       inspected = true
       unsure.clear()
-      if (output.type === "json" && Array.isArray(output.value)) for (const name of output.value) done.add(String(name))
+      if (output.type === "json" && Array.isArray(output.value)) {
+        for (const name of output.value) done.add(String(name))
+      }
       if (output.type.startsWith("error")) inspected = done.size > 0
       return
     }
     if (output.type === "error-text" && output.value.startsWith("INTERRUPTED")) unsure.add(toolName)
     if (output.type === "json" || output.type === "text") done.add(toolName)
   }
-  for (const message of prompt) if (message.role === "tool") for (const part of message.content) learn(part)
+  for (const message of prompt) if (message.role === "tool") { for (const part of message.content) learn(part) }
   return { done, unsure, inspected }
 }
 
@@ -124,7 +126,10 @@ export const scriptedModel = (world: World, alive: Alive) =>
     const names = decide(prompt)
     world.asked.push(names.join("+") || "done")
     return names.length === 0
-      ? answer([{ type: "reasoning", text: "All is done.", providerMetadata: { mock: { signature: "s1" } } }, text("done")])
+      ? answer([
+        { type: "reasoning", text: "All is done.", providerMetadata: { mock: { signature: "s1" } } },
+        text("done")
+      ])
       : answer(names.map((name) => toolCall(`${name}-${prompt.length}`, name, { issue: 7 })))
   })
 

@@ -79,9 +79,13 @@ describe("the transcript", () => {
         { type: "tool-approval-response", approvalId: "a1", approved: true }
       ]
     }
-    const { dropped, messages } = Transcript.repair(transcript, [user, calls, approval, result("c2", "close", "late")], [
-      record("c1", "comment", { status: "done", result: "said" })
-    ])
+    const { dropped, messages } = Transcript.repair(
+      transcript,
+      [user, calls, approval, result("c2", "close", "late")],
+      [
+        record("c1", "comment", { status: "done", result: "said" })
+      ]
+    )
     assert.deepStrictEqual(dropped, ["nobody"])
     assert.sameMembers(outputs(messages).map(([id]) => id), ["c1", "c2"])
     const kept = messages.flatMap((message) => (message.role === "tool" ? message.content : []))

@@ -18,8 +18,7 @@ export const promised = <A>(
     Effect.callback<A, unknown>((resume, signal) => {
       const { attempt, checkpoint, fence, meta, runId } = context
       const running = new Set<Promise<unknown>>()
-      const run = <B, E>(effect: Effect.Effect<B, E>): Promise<B> =>
-        Effect.runPromiseWith(services)(effect, { signal })
+      const run = <B, E>(effect: Effect.Effect<B, E>): Promise<B> => Effect.runPromiseWith(services)(effect, { signal })
       /** It has the signal, and ends by itself; what it throws after an interruption is the interruption. */
       const called = <B>(f: (signal: AbortSignal) => B | PromiseLike<B>): Effect.Effect<B, unknown> =>
         Effect.callback<B, unknown>((resume) => {

@@ -34,13 +34,16 @@ export const wrapTools = <Tools extends ToolSet>(
 ): Tools =>
   // Only `execute` is another one, and it takes and gives the same. Its types are those of each tool.
   Object.fromEntries(
-    Object.entries(tools as unknown as Readonly<Record<string, Tool>>).map(([name, tool]) => [name, wrapTool(state, name, tool, mutates(name, tool, ask))])
+    Object.entries(tools as unknown as Readonly<Record<string, Tool>>).map((
+      [name, tool]
+    ) => [name, wrapTool(state, name, tool, mutates(name, tool, ask))])
   ) as unknown as Tools
 
 const wrapTool = (state: State, name: string, tool: Tool, changes: boolean): Tool => {
   const { execute } = tool
   if (execute === undefined) return tool
-  const call = (input: unknown, options: Options, run: Run) => track(state, { name, tool, changes }, input, options, run)
+  const call = (input: unknown, options: Options, run: Run) =>
+    track(state, { name, tool, changes }, input, options, run)
   const wrapped = Object.prototype.toString.call(execute) === "[object AsyncGeneratorFunction]"
     ? (input: unknown, options: Options) =>
       streamed((emit) => call(input, options, () => drain(execute(input, options), emit)))
@@ -133,7 +136,10 @@ const track = async (
     const recorded = await record(tool, { toolCallId, input, output })
     if (Result.isSuccess(recorded)) return recorded.success
     const { detail, path } = recorded.failure
-    refused = new Unencodable({ path: [`the result of ${name} (${toolCallId})`, ...path.map(String)].join("."), detail })
+    refused = new Unencodable({
+      path: [`the result of ${name} (${toolCallId})`, ...path.map(String)].join("."),
+      detail
+    })
     return output // it is recorded that it ended
   }
 

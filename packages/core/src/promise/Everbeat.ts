@@ -118,10 +118,12 @@ export interface Options<H extends Heartbeats, A extends ReadonlyArray<AnyAgent>
  * @category utility types
  * @since 0.1.0
  */
-export type LayerServices<H extends Heartbeats> = { [K in keyof H]: H[K] extends AnyHeartbeat<unknown, unknown, infer R>
+export type LayerServices<H extends Heartbeats> = {
+  [K in keyof H]: H[K] extends AnyHeartbeat<unknown, unknown, infer R>
     // A heartbeat whose type was widened has forgotten what it needs.
     ? unknown extends R ? never : R
-    : never }[keyof H]
+    : never
+}[keyof H]
 
 /**
  * The report of a heartbeat, with its codes.

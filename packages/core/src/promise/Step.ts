@@ -161,7 +161,8 @@ export type ServicesOf<Out> = Out extends Effect.Effect<unknown, unknown, infer 
   ? Exclude<R, Core.Warns<unknown> | Core.Current | Scope.Scope>
   : never
 
-type EffectWarnings<Out> = Out extends Effect.Effect<unknown, unknown, infer R> ? R extends Core.Warns<infer W> ? Tagged<W>
+type EffectWarnings<Out> = Out extends Effect.Effect<unknown, unknown, infer R> ?
+  R extends Core.Warns<infer W> ? Tagged<W>
   : never
   : never
 
@@ -169,7 +170,8 @@ type Tagged<E> = E extends { readonly _tag: infer Tag extends string } ? Diagnos
 
 type InstanceOf<C> = C extends abstract new(...args: ReadonlyArray<never>) => infer E ? E : unknown
 
-type Declared<Fails, Codes = keyof Fails> = Codes extends keyof Fails & string ? Diagnostic<Codes, InstanceOf<Fails[Codes]>>
+type Declared<Fails, Codes = keyof Fails> = Codes extends keyof Fails & string ?
+  Diagnostic<Codes, InstanceOf<Fails[Codes]>>
   : never
 
 /**
@@ -181,7 +183,9 @@ type Declared<Fails, Codes = keyof Fails> = Codes extends keyof Fails & string ?
  */
 export type FailuresOf<Out, Fails> =
   | (Out extends Effect.Effect<unknown, infer E, unknown> ? Tagged<E> : never)
-  | (Fails extends ErrorClasses ? Declared<Fails> : Out extends Effect.Effect<unknown, unknown, unknown> ? never : Diagnostic)
+  | (Fails extends ErrorClasses ? Declared<Fails>
+    : Out extends Effect.Effect<unknown, unknown, unknown> ? never
+    : Diagnostic)
 
 /**
  * The codes that `ctx.warn` takes in a step.
@@ -206,7 +210,8 @@ export type WarningsOf<Out, Codes extends string, Warnings, Fails, OnError, Warn
 
 type CodeWarning<Code extends string> = Code extends string ? Diagnostic<Code, undefined> : never
 
-type Moved<D, WarnOn> = WarnOn extends ReadonlyArray<infer Code> ? D extends Diagnostic<infer C extends string> ? C extends Code ? D
+type Moved<D, WarnOn> = WarnOn extends ReadonlyArray<infer Code> ?
+  D extends Diagnostic<infer C extends string> ? C extends Code ? D
     : never
   : never
   : never
@@ -228,7 +233,8 @@ export type ErrorsOf<Out, Fails, OnError, WarnOn> = OnError extends "warn" ? nev
  */
 export type Readable<Out, OnError, WarnOn, Default> =
   | ResultOf<Out>
-  | ([Default] extends [undefined] ? OnError extends "warn" ? undefined : WarnOn extends ReadonlyArray<unknown> ? undefined
+  | ([Default] extends [undefined] ?
+    OnError extends "warn" ? undefined : WarnOn extends ReadonlyArray<unknown> ? undefined
     : never
     : never)
 
@@ -238,4 +244,5 @@ export type Readable<Out, OnError, WarnOn, Default> =
  * @category utility types
  * @since 0.1.0
  */
-export type Reads<Results, After> = After extends ReadonlyArray<infer Name> ? Pick<Results, Name & keyof Results> : Results
+export type Reads<Results, After> = After extends ReadonlyArray<infer Name> ? Pick<Results, Name & keyof Results>
+  : Results

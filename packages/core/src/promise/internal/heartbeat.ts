@@ -21,7 +21,7 @@ import {
 } from "./checks.ts"
 import { normalise, NotJson } from "./normalise.ts"
 import { retrySchedule } from "./retry.ts"
-import { type AnyStep, type StepSpec, stepOf } from "./step.ts"
+import { type AnyStep, stepOf, type StepSpec } from "./step.ts"
 
 export const TypeId = "~everbeat/core/promise/Heartbeat"
 
@@ -155,4 +155,5 @@ export const heartbeat = (...args: ReadonlyArray<unknown>): never => {
   return new Chain(named ? String(first) : undefined, core, []) as never
 }
 
-export const isChain = (value: unknown): value is Chain => typeof value === "object" && value !== null && TypeId in value
+export const isChain = (value: unknown): value is Chain =>
+  typeof value === "object" && value !== null && TypeId in value
