@@ -6,7 +6,7 @@ import { type ModelMessage, tool, type ToolSet } from "ai"
 import { MockLanguageModelV4 } from "ai/test"
 import { Deferred, Effect, Layer, Schema } from "effect"
 import { z } from "zod"
-import { answer, type Asked, drivers, modelOf, type Part, partsOf, text, toolCall } from "./support.ts"
+import { answer, type Asked, drivers, modelOf, type Part, partsOf, shownOutput, text, toolCall } from "./support.ts"
 
 const layer = Layer.fresh(Layer.provideMerge(AgentSupervisor.layer, MemoryStore.layer))
 
@@ -39,10 +39,7 @@ const resultsOf = ({ prompt }: Asked) =>
   prompt.flatMap((message) => (message.role === "tool" ? message.content : []))
     .flatMap((part) => (part.type === "tool-result" ? [part] : []))
 
-const shown = (asked: Asked) =>
-  resultsOf(asked).map(({ output, toolName }) =>
-    `${toolName}: ${"value" in output ? String(output.value) : output.type}`
-  )
+const shown = (asked: Asked) => resultsOf(asked).map(({ output, toolName }) => `${toolName}: ${shownOutput(output)}`)
 
 const inputSchema = z.object({})
 
@@ -144,7 +141,7 @@ describe.each(Object.keys(drivers))("%s that is interrupted", (driver) => {
           look: tool({
             inputSchema,
             execute: () => "open",
-            toModelOutput: ({ output }) => ({ type: "text", value: `seen: ${String(output)}` })
+            toModelOutput: ({ output }) => ({ type: "text", value: `seen: ${output}` })
           }),
           close: tool({
             inputSchema,

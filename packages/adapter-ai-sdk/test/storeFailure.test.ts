@@ -6,7 +6,7 @@ import { MemoryStore } from "@everbeat/store-memory"
 import { generateText, tool } from "ai"
 import { Context, Effect, Exit, Layer, Schema } from "effect"
 import { z } from "zod"
-import { answer, drivers, modelOf, text, toolCall } from "./support.ts"
+import { answer, drivers, modelOf, shownOutput, text, toolCall } from "./support.ts"
 
 const inputSchema = z.object({})
 
@@ -27,7 +27,7 @@ const closerOf = (told: Array<string>, applied: Array<string>, onAsked: () => vo
   model: modelOf(({ prompt }) => {
     const results = prompt.flatMap((message) => (message.role === "tool" ? message.content : []))
     for (const part of results) {
-      if (part.type === "tool-result") told.push("value" in part.output ? String(part.output.value) : part.output.type)
+      if (part.type === "tool-result") told.push(shownOutput(part.output))
     }
     if (results.length > 0) return answer([text("done")])
     onAsked()

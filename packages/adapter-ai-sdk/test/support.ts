@@ -117,10 +117,16 @@ const decide = (prompt: Asked["prompt"]): ReadonlyArray<string> => {
   return []
 }
 
+/** What a model reads of a result. */
+export const shownOutput = (output: Extract<Result, { readonly type: "tool-result" }>["output"]): string => {
+  if (!("value" in output)) return output.type
+  return typeof output.value === "string" ? output.value : JSON.stringify(output.value)
+}
+
 type Alive = () => Promise<void>
 
 /** Looks at the state, comments and closes in parallel, publishes, is done. `alive` never resolves in a dead process. */
-export const scriptedModel = (world: World, alive: Alive) =>
+const scriptedModel = (world: World, alive: Alive) =>
   modelOf(async ({ prompt }) => {
     await alive()
     const names = decide(prompt)
@@ -135,7 +141,7 @@ export const scriptedModel = (world: World, alive: Alive) =>
 
 const inputSchema = z.object({ issue: z.number() })
 
-export const toolsOf = (world: World, alive: Alive) => {
+const toolsOf = (world: World, alive: Alive) => {
   const apply = (name: string) =>
     tool({
       inputSchema,

@@ -82,20 +82,20 @@ const drain = async (result: unknown, emit: (value: unknown) => void): Promise<u
 async function* streamed(start: (emit: (value: unknown) => void) => Promise<unknown>): AsyncGenerator<unknown> {
   const waiting: Array<unknown> = []
   let wake = (): void => {}
-  let isOver = false
+  const state = { isOver: false }
   const over = start((value) => {
     waiting.push(value)
     wake()
   })
   const ended = () => {
-    isOver = true
+    state.isOver = true
     wake()
   }
   over.then(ended, ended)
-  while (!isOver || waiting.length > 0) {
+  while (!state.isOver || waiting.length > 0) {
     while (waiting.length > 0) yield waiting.shift()
     // oxlint-disable-next-line eslint/no-await-in-loop -- one value after the other
-    if (!isOver) await new Promise<void>((resolve) => (wake = resolve))
+    if (!state.isOver) await new Promise<void>((resolve) => (wake = resolve))
   }
   await over
 }

@@ -113,7 +113,7 @@ export interface AnyHeartbeat<out W = unknown, out E = unknown, out R = unknown>
  * @since 0.1.0
  */
 export interface Heartbeat<
-  out Results,
+  in out Results,
   out W extends Diagnostic,
   out E extends Diagnostic,
   out R,
@@ -139,7 +139,7 @@ export interface Heartbeat<
     const WarnOn extends ReadonlyArray<keyof Fails & string> | undefined = undefined,
     Default = undefined
   >(
-    name: Name & (Name extends keyof Results ? `'${Name}' is listed twice` : unknown),
+    name: Name extends keyof Results ? `'${Name}' is listed twice` : Name,
     run: (ctx: StepContext<Reads<Results, After>, CodesOf<Codes, Warnings>>) => Out,
     options?: StepOptions<
       Warnings,

@@ -13,7 +13,7 @@ import * as Checks from "./checks.ts"
 import { isStored, messageCodec, resultCodec } from "./codec.ts"
 import { invoke } from "./invoke.ts"
 import { present } from "./present.ts"
-import { lower, Raised, warning } from "./raise.ts"
+import { isA, lower, Raised, warning } from "./raise.ts"
 import { dateOf, keptOf, restoredOf, settledOf } from "./records.ts"
 import { isCoreError } from "./translate.ts"
 
@@ -93,7 +93,7 @@ export const agent = <const Name extends string, M, A>(name: Name, options: Agen
     message: messageCodec(message),
     result: resultCodec(result),
     resumeOn: (error: unknown) =>
-      resumeOn === undefined ? error instanceof Raised && error.isRetryable : resumeOn(lower(error)),
+      resumeOn === undefined ? isA(error, Raised) && error.isRetryable : resumeOn(lower(error)),
     run: (ctx) => runAgent(ctx, run)
   })
   // What only the types know: the name as a literal, and the variances.
@@ -112,7 +112,7 @@ const runAgent = <M, A>(
     return loop.pipe(
       // The supervisor knows what to do about errors of its own.
       Effect.mapError((error) =>
-        error.value instanceof EverbeatError && isCoreError(error.value.cause) ? error.value.cause : error
+        isA(error.value, EverbeatError) && isCoreError(error.value.cause) ? error.value.cause : error
       ),
       Effect.tapError(() => Effect.sync(() => calls.stop())),
       Effect.onExit(() => Effect.ignore(Effect.interruptible(calls.over))),

@@ -98,14 +98,22 @@ export const optional = (checks: Readonly<Record<string, Check>>): Readonly<Reco
     ) => [key, (value: unknown) => value === undefined ? undefined : check(value)])
   )
 
-/** The known name that was perhaps meant. */
-const meant = (name: string, known: ReadonlyArray<string>): string | undefined => {
-  const letters = (text: string) => [...text.toLowerCase()].toSorted().join("")
-  return known.find((one) =>
-    letters(one) === letters(name) || one.toLowerCase().startsWith(name.toLowerCase())
-    || name.toLowerCase().startsWith(one.toLowerCase())
-  )
+/** How many letters have to be put in, taken out or replaced to get from one text to the other. */
+const distance = (from: string, to: string): number => {
+  let row = Array.from({ length: to.length + 1 }, (_, index) => index)
+  for (const [i, letter] of [...from].entries()) {
+    const next = [i + 1]
+    for (const [j, other] of [...to].entries()) {
+      next.push(Math.min((row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1, (row[j] ?? 0) + (letter === other ? 0 : 1)))
+    }
+    row = next
+  }
+  return row[to.length] ?? 0
 }
+
+/** The known name that was perhaps meant. */
+const meant = (name: string, known: ReadonlyArray<string>): string | undefined =>
+  known.find((one) => distance(name.toLowerCase().slice(0, 64), one.toLowerCase()) <= 2)
 
 /** Everything that is wrong with the fields of an object, unknown ones included. */
 export const problemsOf = (

@@ -6,7 +6,7 @@ import * as SchemaIssue from "effect/SchemaIssue"
 import type { MessageCodec } from "../../MessageCodec.ts"
 import type { Json, StandardResult, StandardSchema, Stored } from "../Json.ts"
 import { isRecord } from "./checks.ts"
-import { normalise, NotJson } from "./normalise.ts"
+import { normalise, type NotJson } from "./normalise.ts"
 
 const isCodec = <A>(stored: Stored<A>): stored is MessageCodec<A> => isRecord(stored) && "maxBytes" in stored
 
@@ -63,7 +63,7 @@ const standardCodec = <A>({ "~standard": { validate } }: StandardSchema<A>): Sch
 }
 
 /** Any JSON value. */
-export const jsonCodec: Schema.Codec<unknown, Json> = standardCodec({
+const jsonCodec: Schema.Codec<unknown, Json> = standardCodec({
   "~standard": { version: 1, vendor: "everbeat", validate: (value) => ({ value }) }
 })
 

@@ -1,6 +1,5 @@
 /** Builds heartbeats of the engine out of chains of functions. */
 import * as Core from "../../Heartbeat.ts"
-import * as CoreStep from "../../Step.ts"
 import {
   aCount,
   aDuration,
@@ -121,7 +120,7 @@ export class Chain {
       return step
     })
     // The order was checked with every step; the types of a list that is built at run time say nothing of it.
-    const made = Core.make(name, steps as ReadonlyArray<CoreStep.Any>, this.options) as unknown as Core.Any<never>
+    const made = Core.make(name, steps, this.options) as unknown as Core.Any<never>
     this.built.set(name, made)
     return made
   }
@@ -152,7 +151,7 @@ export const heartbeat = (...args: ReadonlyArray<unknown>): never => {
     ...problemsOf(options, heartbeatChecks)
   ])
   const { warnings: _, ...core } = options as Core.Options & { readonly warnings?: unknown }
-  return new Chain(named ? String(first) : undefined, core, []) as never
+  return new Chain(typeof first === "string" ? first : undefined, core, []) as never
 }
 
 export const isChain = (value: unknown): value is Chain =>

@@ -48,8 +48,10 @@ export class Host {
 
   get runtime(): ManagedRuntime.ManagedRuntime<Services, unknown> {
     if (this.current !== undefined) return this.current
-    if (this.disposed) throw new DisposedError()
-    return this.current = ManagedRuntime.make(this.layer)
+    this.current = ManagedRuntime.make(this.layer)
+    // Whoever only looks at the instance is not to be surprised by an error: what it runs dies.
+    if (this.disposed) this.current.dispose().catch(ignore)
+    return this.current
   }
 
   /** Called before anything else ends, with the grace. */

@@ -13,13 +13,16 @@ const read = (value: unknown, key: string): unknown => {
   }
 }
 
-const isError = (value: unknown): value is Error => {
+/** As `instanceof`, which throws for a revoked proxy. */
+export const isA = <T>(value: unknown, type: abstract new(...args: Array<never>) => T): value is T => {
   try {
-    return value instanceof Error
+    return value instanceof type
   } catch {
     return false
   }
 }
+
+const isError = (value: unknown): value is Error => isA(value, Error)
 
 /** A warning or failure with a code, as the engine takes it. `value` is what the user gave. */
 export class Raised {
@@ -85,7 +88,7 @@ const causeOf = (thrown: unknown, message: string): string => {
  * declared by its type, and keeps its tag.
  */
 export const raise = (thrown: unknown, declared?: Declared, typed = false): Raised => {
-  if (thrown instanceof Raised) return thrown
+  if (isA(thrown, Raised)) return thrown
   const { code, hint, message, url } = fromValue("error", undefined, thrown, never)
   const known = declared === undefined ? undefined : declaredCode(thrown, declared)
   const own = code === "Unknown" ? classOf(thrown) ?? code : code
@@ -113,10 +116,10 @@ export const warning = (
     _tag: typeof code === "string" && code !== "" ? code : "Unknown",
     message: typeof message === "string" ? message : describe(message),
     hint: typeof hint === "string" ? hint : undefined,
-    url: url === undefined ? undefined : String(url),
+    url: typeof url === "string" ? url : isA(url, URL) ? url.href : undefined,
     value: undefined
   })
 }
 
 /** What the user gave. */
-export const lower = (value: unknown): unknown => (value instanceof Raised ? value.value : value)
+export const lower = (value: unknown): unknown => (isA(value, Raised) ? value.value : value)

@@ -43,7 +43,7 @@ export const reportOf = <R extends Report>(
     startedAt: dateOf(startedAt),
     finishedAt: dateOf(finishedAt),
     warnings: warnings.map(diagnosticOf),
-    errors: errors.map(diagnosticOf) as Report["errors"],
+    errors: errors.map(diagnosticOf),
     steps: steps.map(stepOf)
   }
   return made as R

@@ -10,7 +10,7 @@ import * as PassErrors from "../../PassError.ts"
 import * as StoreErrors from "../../StoreError.ts"
 import * as E from "../EverbeatError.ts"
 import { describe } from "./checks.ts"
-import { Raised } from "./raise.ts"
+import { isA, Raised } from "./raise.ts"
 import { dateOf, diagnosticOf } from "./records.ts"
 
 /** Errors of the core. Those of the user keep what they are, whatever tag they have. */
@@ -43,7 +43,7 @@ const classes = [
 
 export type CoreError = InstanceType<(typeof classes)[number]>
 
-export const isCoreError = (error: unknown): error is CoreError => classes.some((one) => error instanceof one)
+export const isCoreError = (error: unknown): error is CoreError => classes.some((one) => isA<CoreError>(error, one))
 
 const known = (error: CoreError): E.EverbeatError => {
   const { message } = error
@@ -99,8 +99,8 @@ const known = (error: CoreError): E.EverbeatError => {
 /** What a failure of an effect is told as. */
 const failure = (error: unknown): unknown => {
   if (isCoreError(error)) return known(error)
-  if (!(error instanceof Raised)) return error
-  if (error.value instanceof Error) return error.value
+  if (!isA(error, Raised)) return error
+  if (isA(error.value, Error)) return error.value
   // It can be told apart from what Everbeat itself rejects with only when it is an error.
   const { _tag: code, hint, message, url } = error
   return new E.AgentFailedError({
