@@ -129,9 +129,9 @@ export interface LoopOptions<Tools extends ToolSet> {
    */
   readonly maxIterations?: number | undefined
   /** Further conditions to stop. They are asked about the steps of this attempt alone. */
-  readonly stopWhen?: StopCondition<Tools> | ReadonlyArray<StopCondition<Tools>> | undefined
+  readonly stopWhen?: StopCondition<NoInfer<Tools>> | ReadonlyArray<StopCondition<NoInfer<Tools>>> | undefined
   /** As in `generateText`. What it makes of the messages is what is saved. */
-  readonly prepareStep?: PrepareStepFunction<Tools> | undefined
+  readonly prepareStep?: PrepareStepFunction<NoInfer<Tools>> | undefined
   /**
    * Whether a tool changes anything outside the conversation; `undefined` leaves the decision to
    * `metadata: { everbeat: { mutates: false } }` of the tool. Of a call to one that does, the intent is durable before it
