@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { AiSdk } from "@everbeat/adapter-ai-sdk"
-import type { Update } from "@everbeat/core/promise"
+import { agent, createEverbeat, json, type Update } from "@everbeat/core/promise"
+import { memoryStore } from "@everbeat/store-memory/promise"
 import { generateText, isStepCount, type ModelMessage, streamText, tool, ToolLoopAgent } from "ai"
 import { z } from "zod"
 import { answer, type Asked, modelOf, text, toolCall } from "./support.ts"
@@ -156,6 +157,26 @@ describe("a loop", () => {
     const { text: said } = await generateText(AiSdk.loop(context, { model, tools: { fail } }))
     assert.deepStrictEqual(JSON.parse(said), { type: "error-text", value: "Error: locked" })
   })
+
+  it.each([new Error("locked"), "locked", undefined])(
+    "goes on after a tool that threw %s, in a Promise agent",
+    async (thrown) => {
+      const fail = tool({
+        inputSchema,
+        execute: (): string => {
+          throw thrown
+        }
+      })
+      const failing = agent("failing", {
+        ...AiSdk.options,
+        result: json<string>(),
+        run: async (ctx) => (await generateText(AiSdk.loop(ctx, { model: caller("fail", 2), tools: { fail } }))).text
+      })
+      await using everbeat = createEverbeat({ store: memoryStore(), agents: [failing], recovery: false })
+      const handle = await everbeat.agent.start(failing)
+      assert.strictEqual(await handle.result(), "done")
+    }
+  )
 
   it("counts answers over all attempts, warns at the limit, and asks nothing when it was reached before", async () => {
     const first = contextOf()
@@ -320,6 +341,29 @@ describe("a loop that cannot record", () => {
     const error = await rejected(generateText(AiSdk.loop(context, { model: caller("close"), tools: { close } })))
     assert.deepInclude(error, { _tag: "Unencodable", path: "the result of close (c1).closed.0" })
     assert.strictEqual(applied, 1)
+  })
+
+  it("stops when toModelOutput throws, and records that the tool ended", async () => {
+    const recorded: Array<unknown> = []
+    const { context } = contextOf()
+    const checkpoint: AiSdk.Context["checkpoint"] = {
+      ...context.checkpoint,
+      tool: async (_, execute) => {
+        const result = await execute(context.signal)
+        recorded.push(result)
+        return result
+      }
+    }
+    const close = tool({
+      inputSchema,
+      execute: () => "closed",
+      toModelOutput: () => {
+        throw new Error("no output")
+      }
+    })
+    const loop = AiSdk.loop({ ...context, checkpoint }, { model: caller("close"), tools: { close } })
+    assert.include(await rejected(generateText(loop)), { detail: "its toModelOutput threw Error: no output" })
+    assert.deepStrictEqual(recorded, ["closed"])
   })
 
   it("stops the calls beside it, and records that nobody knows what they did", async () => {

@@ -31,9 +31,13 @@ export const record = async (
   tool: Showing,
   call: Ended
 ): Promise<Result.Result<JsonValue, Json.Offence>> => {
-  if (tool.toModelOutput !== undefined) {
-    const encoded = Json.encode(await tool.toModelOutput(call))
-    return Result.map(encoded, (output): JsonValue => ({ [mark]: output }))
+  const { toModelOutput } = tool
+  if (toModelOutput !== undefined) {
+    try {
+      return Result.map(Json.encode(await toModelOutput(call)), (output): JsonValue => ({ [mark]: output }))
+    } catch (error) {
+      return Result.fail({ path: [], detail: `its toModelOutput threw ${String(error)}` })
+    }
   }
   try {
     return Result.succeed(plain(call.output))

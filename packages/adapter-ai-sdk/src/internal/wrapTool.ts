@@ -149,7 +149,7 @@ const track = async (
   } catch (error) {
     // A tool that does not listen to its signal is not left behind: the run waits for it, as long as it may.
     await running?.catch(() => {})
-    if (own !== undefined && Object.is(own.error, error)) throw error
+    if (own !== undefined) throw own.error // whatever the record of it says: the model is told what the tool said
     throw state.fail(error)
   }
   if (refused !== undefined) throw state.fail(refused)
