@@ -83,6 +83,26 @@ describe("run", () => {
     expect(report.steps.map(({ status }) => status)).toEqual(["error", "error", "error", "skipped"])
   })
 
+  it("shares the failures that a heartbeat declares among its steps", async () => {
+    const steps = heartbeat({ onCritical: "continue", failsWith: { RateLimited } })
+      .step("shared", () => {
+        throw new RateLimited("slow down")
+      })
+      .step("own", () => {
+        throw new RangeError("out of range")
+      }, { failsWith: { RangeError }, after: [] })
+      .step("moved", () => {
+        throw new RateLimited("slow down")
+      }, { warnOn: ["RateLimited"], after: [] })
+      .step("other", () => {
+        throw new SyntaxError("neither")
+      }, { after: [] })
+    await using everbeat = createEverbeat({ store: memoryStore(), heartbeats: { triage: steps } })
+    const report = await everbeat.run("triage")
+    expect(codes(report.errors)).toEqual(["RateLimited", "RangeError", "Unexpected"])
+    expect(codes(report.warnings)).toEqual(["RateLimited"])
+  })
+
   it("turns failures into warnings where a step says so, with a default for its readers", async () => {
     const seen: Array<unknown> = []
     const fails = () => {

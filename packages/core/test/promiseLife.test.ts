@@ -4,7 +4,7 @@ import { MemoryStore } from "@everbeat/store-memory"
 import { memoryStore } from "@everbeat/store-memory/promise"
 import { Context, Effect, Layer } from "effect"
 import { describe, expect, it } from "vitest"
-import { expectNoUnhandled, gate, stopped, tick } from "./promiseSupport.ts"
+import { expectNoUnhandled, gate, stopped, tick, until } from "./promiseSupport.ts"
 
 expectNoUnhandled()
 
@@ -82,6 +82,74 @@ describe("dispose", () => {
     expect(opened).toBe(0)
     await expect(everbeat.runtime.runPromise(Effect.void)).rejects.toBeDefined()
     expect(opened).toBe(0)
+  })
+})
+
+describe("an interrupted pass", () => {
+  const interrupted = async (recovery: false | { readonly pollInterval: number }) => {
+    const started = gate()
+    const tries: Array<string> = []
+    const ended: Array<string> = []
+    const steps = heartbeat("steps")
+      .step("first", (ctx) => {
+        tries.push(`first ${ctx.fence > 0}`)
+        return ctx.payload ?? null
+      }, { durability: "sync" })
+      .step("second", async (ctx) => {
+        tries.push("second")
+        if (tries.length > 2) return
+        started.open()
+        await stopped(ctx.signal)
+      })
+    const everbeat = createEverbeat({
+      store: memoryStore(),
+      heartbeats: { triage: steps },
+      recovery,
+      onSettled: (run) => ended.push(run.status)
+    })
+    const controller = new AbortController()
+    const call = everbeat.run("triage", { signal: controller.signal, payload: "kept" }).catch(() => "aborted")
+    await started.promise
+    controller.abort()
+    expect(await call).toBe("aborted")
+    return { everbeat, tries, ended }
+  }
+
+  it("is continued by its id, from the first step without a result", async () => {
+    const { ended, everbeat, tries } = await interrupted(false)
+    const { items: [run] } = await everbeat.checkpoints.list({ agentName: "triage" })
+    expect(run).toMatchObject({ status: "interrupted", kind: "heartbeat", payload: "kept" })
+    expect(await everbeat.checkpoints.get(run?.runId ?? "")).toMatchObject({ messages: 1, notes: "" })
+    await everbeat.checkpoints.resume(run?.runId ?? "")
+    await until(() => ended.length === 1)
+    expect([tries, ended]).toEqual([["first true", "second", "second"], ["ok"]])
+    await expect(everbeat.checkpoints.resume(run?.runId ?? "")).rejects.toMatchObject({ code: "run-settled" })
+    await expect(everbeat.checkpoints.discard(run?.runId ?? "")).rejects.toMatchObject({ code: "run-settled" })
+    await everbeat.dispose()
+  })
+
+  it("is continued by itself", async () => {
+    const { ended, everbeat, tries } = await interrupted({ pollInterval: 5 })
+    await until(() => ended.length === 1)
+    expect([tries, ended]).toEqual([["first true", "second", "second"], ["ok"]])
+    await everbeat.dispose()
+  })
+
+  it("is discarded without a record", async () => {
+    const { ended, everbeat } = await interrupted(false)
+    const { items: [run] } = await everbeat.checkpoints.list()
+    await everbeat.checkpoints.discard(run?.runId ?? "")
+    await expect(everbeat.runs.get(run?.runId ?? "")).rejects.toMatchObject({ code: "run-not-found" })
+    expect(ended).toEqual([])
+    await everbeat.dispose()
+  })
+
+  it("is cancelled", async () => {
+    const { everbeat } = await interrupted(false)
+    const { items: [run] } = await everbeat.checkpoints.list()
+    await everbeat.agent.cancel(run?.runId ?? "")
+    expect((await everbeat.checkpoints.list()).items.every(({ cancelRequested }) => cancelRequested)).toBe(true)
+    await everbeat.dispose()
   })
 })
 

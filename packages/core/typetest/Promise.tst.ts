@@ -118,6 +118,9 @@ describe("a report", () => {
     .step("a", () => 1, { failsWith: { RateLimited, TokenRevoked }, warnings: ["early"] })
     .step("b", () => 1, { failsWith: { RateLimited, TokenRevoked }, warnOn: ["RateLimited"] })
   const soft = heartbeat({ warnings: [] }).step("a", () => 1, { failsWith: { RateLimited }, onError: "warn" })
+  const shared = heartbeat({ warnings: [], failsWith: { RateLimited } })
+    .step("a", () => 1)
+    .step("b", () => 1, { failsWith: { TokenRevoked }, warnOn: ["RateLimited"] })
   const loose = heartbeat().step("a", () => 1)
   const effects = heartbeat({ warnings: [] }).step("a", () =>
     Effect.gen(function*() {
@@ -127,7 +130,7 @@ describe("a report", () => {
     }))
   const everbeat = createEverbeat({
     store: memoryStore(),
-    heartbeats: { typed, soft, loose, effects },
+    heartbeats: { typed, soft, shared, loose, effects },
     layer: Layer.succeed(Forge, { openIssues: Effect.succeed([]) })
   })
 
@@ -142,6 +145,12 @@ describe("a report", () => {
     const other = await everbeat.run("soft")
     expect<Codes<typeof other.warnings>>().type.toBe<"RateLimited">()
     expect<Codes<typeof other.errors>>().type.toBe<never>()
+  })
+
+  test("has the codes that its heartbeat declares for all steps", async () => {
+    const report = await everbeat.run("shared")
+    expect<Codes<typeof report.errors>>().type.toBe<"RateLimited" | "TokenRevoked">()
+    expect<Codes<typeof report.warnings>>().type.toBe<"RateLimited">()
   })
 
   test("has any code where nothing is declared", async () => {

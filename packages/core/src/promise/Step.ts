@@ -103,8 +103,8 @@ export interface StepOptions<Warnings, Fails, After, OnError, WarnOn, Default> {
   /** The codes that `ctx.warn` takes here, beside those of the heartbeat. Absent: those of the heartbeat, or any. */
   readonly warnings?: Warnings | undefined
   /**
-   * The errors that it may throw, by their codes. Anything else is reported as `Unexpected`. Absent: an error is reported
-   * with its own `_tag` or name.
+   * The errors that it may throw, by their codes, beside those of the heartbeat. Anything else is reported as `Unexpected`.
+   * Absent, for both: an error is reported with its own `_tag` or name.
    */
   readonly failsWith?: Fails | undefined
   /**
@@ -120,7 +120,7 @@ export interface StepOptions<Warnings, Fails, After, OnError, WarnOn, Default> {
    * @default "stop"
    */
   readonly onError?: OnError | undefined
-  /** Codes of `failsWith` that are warnings. The step then has no result. */
+  /** Codes of declared failures that are warnings. The step then has no result. */
   readonly warnOn?: WarnOn | undefined
   /** The result of the step when it has none. */
   readonly default?: Default | undefined
@@ -173,6 +173,15 @@ type InstanceOf<C> = C extends abstract new(...args: ReadonlyArray<never>) => in
 type Declared<Fails, Codes = keyof Fails> = Codes extends keyof Fails & string ?
   Diagnostic<Codes, InstanceOf<Fails[Codes]>>
   : never
+
+/**
+ * The failures that a step declares: its own, beside those of its heartbeat.
+ *
+ * @category utility types
+ * @since 0.1.0
+ */
+export type FailsOf<Shared, Fails> = Fails extends ErrorClasses ? Shared extends ErrorClasses ? Shared & Fails : Fails
+  : Shared
 
 /**
  * The failures of a step: those of an Effect by its type, else the declared
