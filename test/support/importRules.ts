@@ -3,6 +3,7 @@ import { importsOf } from "../../scripts/syntax.ts"
 
 /** What a package may import at run time besides `effect` and itself. */
 const allowed: Record<string, ReadonlyArray<string>> = {
+  "adapter-ai-sdk": ["@everbeat/core", "ai"],
   "core": [],
   "http": ["@everbeat/core"],
   "store-memory": ["@everbeat/core"],

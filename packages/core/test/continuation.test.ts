@@ -209,7 +209,7 @@ describe("the policies", () => {
   it("transcript lets the assistant go on when it had the last word", () => {
     const messages = saved.slice(0, 2).concat({ role: "assistant", content: "Let me think." })
     const resumed = { ...bare, conversation: conversation(messages) }
-    assert.strictEqual(compose(resumed, { policy: "transcript" }).prompt, "Go on from here.")
+    assert.strictEqual(compose(resumed, { policy: "transcript" }).prompt, Continuation.goOn)
   })
 
   it("transcript is notes when no conversation was saved", () => {

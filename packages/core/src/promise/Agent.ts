@@ -107,6 +107,13 @@ export interface AgentOptions<in out M, in out A> {
   readonly workspace?: WorkspacePolicy | undefined
   /** What tool calls and results are, so that a resumed conversation has no call without an answer. */
   readonly transcript?: Transcript.Adapter<M> | undefined
+  /**
+   * Whether each call of a tool goes through `checkpoint.tool`: then a call without a record is known not to have started.
+   * Otherwise that is known from the first recorded call on.
+   *
+   * @default false
+   */
+  readonly recordsCalls?: boolean | undefined
   /** What a resumed agent is told: see `ctx.resume.continuation`. */
   readonly continuation?: Continuation.Options<M> | undefined
 }

@@ -34,6 +34,7 @@ export interface Definition<in out M, out A, out E, out R> {
   readonly snapshotEvery: number
   readonly snapshotAfterMutationMillis: number
   readonly transcript: Transcript.Adapter<M> | undefined
+  readonly recordsCalls: boolean
   readonly continuation: Continuation.Options<M> | undefined
 }
 
@@ -123,6 +124,7 @@ export const build = <Name extends string, M, A, E, R>(
     snapshotEvery: count("workspace.every", workspace.every, 5),
     snapshotAfterMutationMillis: millis("workspace.afterMutation", workspace.afterMutation, 30_000, 0),
     transcript: options.transcript,
+    recordsCalls: options.recordsCalls ?? false,
     continuation: options.continuation
   }
   return new Compiled(name, definition)

@@ -107,6 +107,9 @@ export const record = (ledger: Ledger, call: CallRecord, tracked: boolean): Ledg
   return { ...ledger, ...(tracked ? { tracked } : undefined), calls }
 }
 
+/** From the begin of a run on: of one that is under way nobody knows whether its calls were recorded. */
+export const tracked = (ledger: Ledger): Ledger => ({ ...ledger, tracked: true })
+
 /** Drops the calls whose results the conversation holds. */
 export const answered = (ledger: Ledger, has: (id: string) => boolean): Ledger => {
   const calls = ledger.calls.filter(({ id }) => !has(id))

@@ -79,9 +79,10 @@ export const open = Effect.fnUntraced(function*<M, A, E, R>(
     // Somebody who can read it may continue it at once.
     Effect.tapError(({ _tag }) => checkpointer.release(_tag, { unstarted: true }))
   )
+  if (definition.recordsCalls && definition.onMutation && !isResumed(grant)) progress.change(Ledger.tracked(stored))
   const folder = stored.cwd ?? cwd
   if (folder !== undefined && stored.cwd === undefined) {
-    progress.change({ ...stored, cwd: folder })
+    progress.change({ ...progress.ledger, cwd: folder })
     yield* Effect.ignore(progress.persist) // whoever continues the run must find its files
   }
   const files = workspace === undefined ? undefined : new Files({

@@ -36,6 +36,7 @@ const checks = {
     checkpoint: Checks.anObject,
     workspace: Checks.anObject,
     transcript: Checks.anObject,
+    recordsCalls: Checks.aBoolean,
     continuation: Checks.anObject
   })
 }
