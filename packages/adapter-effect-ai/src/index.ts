@@ -1,4 +1,4 @@
 /**
  * @since 0.1.0
  */
-export * as EffectAiAdapter from "./EffectAiAdapter.ts"
+export * as EffectAi from "./EffectAi.ts"

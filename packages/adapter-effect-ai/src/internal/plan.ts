@@ -1,7 +1,7 @@
 /** What the caller asked for, with its defaults, and with the types of its tools put aside. */
 import type * as Tool from "effect/ai/Tool"
 import * as Effect from "effect/Effect"
-import type { Options } from "../EffectAiAdapter.ts"
+import type { Options } from "../EffectAi.ts"
 import type { Handlers } from "./call.ts"
 import type { Part, Plan } from "./loop.ts"
 

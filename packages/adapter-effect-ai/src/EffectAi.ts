@@ -161,6 +161,7 @@ export type LoopError<Tools extends Record<string, Tool.Any>> =
 export type LoopServices<Tools extends Record<string, Tool.Any>> =
   | LanguageModel.LanguageModel
   | Tool.HandlerServices<Tools[keyof Tools]>
+  | Tool.ParametersEncodingServices<Tools[keyof Tools]>
 
 /**
  * Asks the model and runs its tools until it has nothing more to do: the `run`
@@ -188,7 +189,7 @@ export type LoopServices<Tools extends Record<string, Tool.Any>> =
  * **Example** (An agent that closes an issue)
  *
  * ```ts
- * import { EffectAiAdapter } from "@everbeat/adapter-effect-ai"
+ * import { EffectAi } from "@everbeat/adapter-effect-ai"
  * import { Agent, AgentSupervisor } from "@everbeat/core"
  * import { MemoryStore } from "@everbeat/store-memory"
  * import { Effect, Layer, Schema, Stream } from "effect"
@@ -217,9 +218,9 @@ export type LoopServices<Tools extends Record<string, Tool.Any>> =
  * )
  *
  * const closer = Agent.make("closer", {
- *   ...EffectAiAdapter.options,
+ *   ...EffectAi.options,
  *   result: Schema.String,
- *   run: (ctx) => Effect.map(EffectAiAdapter.loop(ctx, { toolkit: tools }), ({ text }) => text)
+ *   run: (ctx) => Effect.map(EffectAi.loop(ctx, { toolkit: tools }), ({ text }) => text)
  * })
  *
  * const live = Layer.mergeAll(handlers, model, Layer.provideMerge(AgentSupervisor.layer, MemoryStore.layer))
