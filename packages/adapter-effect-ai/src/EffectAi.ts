@@ -9,6 +9,8 @@
  */
 import type { AgentContext } from "@everbeat/core/AgentContext"
 import type { SaveError, WriteError } from "@everbeat/core/Checkpointer"
+import type * as Continuation from "@everbeat/core/Continuation"
+import * as MessageCodec from "@everbeat/core/MessageCodec"
 import type * as Transcript from "@everbeat/core/Transcript"
 import type * as AiError from "effect/ai/AiError"
 import type * as LanguageModel from "effect/ai/LanguageModel"
@@ -26,28 +28,54 @@ import { adapter } from "./internal/transcript.ts"
  * What tool calls and results are in the messages of `effect/ai`. Calls that the
  * provider executes itself are left alone.
  *
- * @category constructors
+ * @category constants
  * @since 0.1.0
  */
 export const transcript: Transcript.Adapter<Prompt.Message> = adapter
 
 /**
- * What an agent has to know of the messages of `effect/ai`: spread it into the
- * options of `Agent.make`.
+ * Creates a codec of the messages of `effect/ai`.
  *
  * **Details**
  *
- * A resumed agent goes on with the whole conversation, its open calls closed.
- * Give `continuation` behind it to change that.
+ * Bytes and URLs of files come back as they were.
+ *
+ * **Example** (Compressing what is long)
+ *
+ * ```ts
+ * import { EffectAi } from "@everbeat/adapter-effect-ai"
+ *
+ * const options = { ...EffectAi.options, message: EffectAi.message({ compressAbove: 4096 }) }
+ * options.message.compressAbove // => 4096
+ * ```
  *
  * @category constructors
  * @since 0.1.0
  */
-export const options: {
-  readonly message: Schema.Codec<Prompt.Message, unknown>
+export const message = (options?: MessageCodec.Options): MessageCodec.MessageCodec<Prompt.Message> =>
+  MessageCodec.make(Prompt.Message, options)
+
+/**
+ * Options of an agent whose messages are those of `effect/ai`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface AgentOptions {
+  readonly message: MessageCodec.MessageCodec<Prompt.Message>
   readonly transcript: Transcript.Adapter<Prompt.Message>
-  readonly continuation: { readonly policy: "transcript" }
-} = { message: Prompt.Message, transcript, continuation: { policy: "transcript" } }
+  /** A resumed loop goes on with the whole conversation. */
+  readonly continuation: Continuation.Options<Prompt.Message>
+}
+
+/**
+ * Options of an agent whose messages are those of `effect/ai`: spread them, then
+ * add your own.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const options: AgentOptions = { message: message(), transcript, continuation: { policy: "transcript" } }
 
 /**
  * Error returned when the model still calls tools after the last iteration that
@@ -84,7 +112,7 @@ export type StreamPart<Tools extends Record<string, Tool.Any>> = Response.Stream
  * @category models
  * @since 0.1.0
  */
-export interface Options<in out Tools extends Record<string, Tool.Any>, out TE, out TR, out E, out R> {
+export interface LoopOptions<in out Tools extends Record<string, Tool.Any>, out TE, out TR, out E, out R> {
   /** The tools with their handlers, or the toolkit whose handlers are in the context. */
   readonly toolkit: Toolkit.WithHandler<Tools> | Effect.Effect<Toolkit.WithHandler<Tools>, TE, TR>
   /** Told to the model before the conversation at every turn, and not saved. */
@@ -234,7 +262,7 @@ export type LoopServices<Tools extends Record<string, Tool.Any>> =
  */
 export const loop = <Tools extends Record<string, Tool.Any>, TE = never, TR = never, E = never, R = never>(
   ctx: AgentContext<Prompt.Message>,
-  options: Options<Tools, TE, TR, E, R>
+  options: LoopOptions<Tools, TE, TR, E, R>
 ): Effect.Effect<Result, LoopError<Tools> | TE | E, LoopServices<Tools> | TR | R> =>
   Effect.gen(function*() {
     const plan = yield* planOf(options)

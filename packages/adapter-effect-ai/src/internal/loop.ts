@@ -1,6 +1,7 @@
 /** The loop: asks the model, runs its tools, saves at the points where that is durable. */
 import type { AgentContext } from "@everbeat/core/AgentContext"
 import type { SaveError, WriteError } from "@everbeat/core/Checkpointer"
+import * as Continuation from "@everbeat/core/Continuation"
 import type * as AiError from "effect/ai/AiError"
 import * as LanguageModel from "effect/ai/LanguageModel"
 import * as Prompt from "effect/ai/Prompt"
@@ -49,6 +50,8 @@ export const run = Effect.fnUntraced(function*<E, R, PE, PR>(
     messages,
     iterations: iteration
   })
+  // The last word was saved, and the end of the run was not.
+  if (ctx.resume !== undefined && isLastWord(messages)) return ended(false)
   yield* checkpoint.save({ messages })
   while (iteration < plan.maxIterations) {
     const parts = yield* ask(plan, messages)
@@ -67,8 +70,7 @@ export const run = Effect.fnUntraced(function*<E, R, PE, PR>(
     messages = [...messages, Prompt.toolMessage({ content: results })]
     yield* checkpoint.save({ messages })
   }
-  // The process may have died right behind the last word.
-  return ended(!isLastWord(messages))
+  return ended(true)
 })
 
 // internal
@@ -80,6 +82,7 @@ const opening = (
 ): ReadonlyArray<Prompt.Message> => {
   if (resume === undefined) return prompt === undefined ? user(meta.prompt) : Prompt.make(prompt).content
   const { messages, original, prompt: told } = resume.continuation
+  if (told === Continuation.goOn && isLastWord(messages)) return messages
   // Without a conversation the run begins again with what it began with.
   const first = prompt === undefined || messages.length > 0 ? user(original) : Prompt.make(prompt).content
   return [...messages, ...first, ...user(told)]
@@ -120,7 +123,7 @@ const incompleteReason = (parts: ReadonlyArray<Part>): string | undefined => {
 }
 
 const isLastWord = (messages: ReadonlyArray<Prompt.Message>): boolean => {
-  const said = messages.findLast(({ role }) => role !== "user")
+  const said = messages.at(-1)
   return said?.role === "assistant" && callsOf(said).length === 0
 }
 

@@ -1,12 +1,12 @@
 /** What the caller asked for, with its defaults, and with the types of its tools put aside. */
 import type * as Tool from "effect/ai/Tool"
 import * as Effect from "effect/Effect"
-import type { Options } from "../EffectAi.ts"
+import type { LoopOptions } from "../EffectAi.ts"
 import type { Handlers } from "./call.ts"
 import type { Part, Plan } from "./loop.ts"
 
 export const planOf = Effect.fnUntraced(function*<Tools extends Record<string, Tool.Any>, TE, TR, E, R>(
-  options: Options<Tools, TE, TR, E, R>
+  options: LoopOptions<Tools, TE, TR, E, R>
 ): Effect.fn.Return<
   Plan<Tool.HandlerError<Tools[keyof Tools]>, Tool.HandlerServices<Tools[keyof Tools]>, E, R>,
   TE,
