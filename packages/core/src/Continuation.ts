@@ -230,6 +230,20 @@ export class TranscriptTooLarge
 export const instruction: string = internal.instruction
 
 /**
+ * What an agent is told that goes on with a conversation in which the assistant
+ * had the last word, when there is nothing else to say.
+ *
+ * **When to use**
+ *
+ * Use to see that nobody asks for more: a loop whose last answer made no calls
+ * had ended, and need not ask its model again.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const goOn: string = internal.goOn
+
+/**
  * Composes what a resumed agent is told.
  *
  * **Details**

@@ -17,6 +17,8 @@ the files disagree, the files are right.
 whose changes are in place.
 - Repeat a tool call whose outcome is unknown only after you have checked what it did.`
 
+export const goOn = "Go on from here."
+
 /** Why a conversation is refused. */
 interface TooLarge {
   readonly bytes: number
@@ -76,7 +78,7 @@ const afterTranscript = <M>(input: Input<M>, adapter: Adapter<M>, messages: Read
   ])
   const last = messages[messages.length - 1]
   // Providers refuse a conversation that ends with the assistant, or take it for the start of the answer.
-  return prompt === "" && last !== undefined && adapter.role(last) === "assistant" ? "Go on from here." : prompt
+  return prompt === "" && last !== undefined && adapter.role(last) === "assistant" ? goOn : prompt
 }
 
 const jsonBytes = <M>(adapter: Adapter<M>, message: M): number => {
