@@ -1,5 +1,5 @@
 /** Processes of a test that run an agent on the stores of the context, and end in every way. */
-import { Agent, AgentSupervisor, CheckpointStore, RunStore } from "@everbeat/core"
+import { Agent, AgentSupervisor, CheckpointStore, RunStore, StoreError } from "@everbeat/core"
 import { Crash } from "@everbeat/core/testing"
 import { Context, type Duration, Effect, Exit, Layer, Scope } from "effect"
 import type { World } from "./world.ts"
@@ -34,7 +34,7 @@ export const startProcess = Effect.fnUntraced(function*(stores?: Context.Context
 })
 
 /** As if the leases of what a dead process left had expired. */
-export const expire = Effect.gen(function*() {
+const expire = Effect.gen(function*() {
   const store = yield* CheckpointStore.CheckpointStore
   const { items } = yield* store.listInterrupted({ status: ["running", "interrupted"] })
   yield* Effect.forEach(items, ({ runId }) =>
@@ -58,4 +58,32 @@ export const killedAt = Effect.fnUntraced(function*(make: Make, world: World, n:
   const run = yield* Effect.flatMap(second.start(make(world.for({}))), ({ record }) => record)
   yield* second.stop
   return { crashed, run }
+})
+
+/**
+ * Stores whose saves fail from the n-th on, for the first owner of a run: as if its way to the server were cut. `isDown`
+ * tells whether it is.
+ */
+export const cutOffAt = Effect.fnUntraced(function*(n: number) {
+  const store = yield* CheckpointStore.CheckpointStore
+  const runs = yield* RunStore.RunStore
+  let first: number | undefined
+  let saves = 0
+  const failure = new StoreError.StoreError({ operation: "save", reason: "unavailable", detail: "connection refused" })
+  const save: typeof store.save = (lease, delta) =>
+    Effect.suspend(() => {
+      first ??= lease.fence
+      return lease.fence === first && ++saves >= n ? Effect.fail(failure) : store.save(lease, delta)
+    })
+  return {
+    context: Context.make(CheckpointStore.CheckpointStore, { ...store, save }).pipe(Context.add(RunStore.RunStore, runs)),
+    isDown: () => saves >= n,
+    /** Whether the store has it that a call of this tool began: what is kept of calls is in the notes. */
+    isRecorded: (name: string) =>
+      Effect.gen(function*() {
+        const { items } = yield* store.listInterrupted({ status: ["running"] })
+        const found = yield* Effect.forEach(items, ({ runId }) => store.load(runId))
+        return found.some(({ notes }) => notes?.includes(name) === true)
+      }).pipe(Effect.orDie)
+  }
 })

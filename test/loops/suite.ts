@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import type { CheckpointStore, RunStore } from "@everbeat/core"
 import type { Crash } from "@everbeat/core/testing"
 import { Deferred, Effect, type Layer } from "effect"
-import { expire, killedAt, type Make, startProcess } from "./processes.ts"
+import { cutOffAt, killedAt, type Make, startProcess } from "./processes.ts"
 import { World } from "./world.ts"
 
 type Stores = CheckpointStore.CheckpointStore | RunStore.RunStore
@@ -96,6 +96,41 @@ export const suite = (store: string, layer: () => Layer.Layer<Stores, unknown>, 
     )
 
     live(
+      "changes nothing while its changes cannot be recorded, with onStoreFailure stop, and goes on when they can",
+      Effect.gen(function*() {
+        let n = 1
+        for (; n < 50; n++) {
+          const reached = yield* Effect.gen(function*() {
+            const world = new World()
+            const stores = yield* cutOffAt(n)
+            const early: Array<string> = []
+            const watched = world.for({
+              before: (name) =>
+                name === "look"
+                  ? Effect.void
+                  : Effect.map(stores.isRecorded(name), (isRecorded) => void (isRecorded || early.push(name)))
+            })
+            const first = yield* startProcess(stores.context)
+            yield* Effect.exit(
+              Effect.flatMap(first.start(make(watched, { onStoreFailure: "stop" })), ({ record }) => record)
+            )
+            yield* first.stop
+            assert.deepStrictEqual(early, [], `nothing began before that was stored, with save ${n} failing`)
+            const second = yield* startProcess()
+            const run = yield* Effect.flatMap(second.start(make(world)), ({ record }) => record)
+            yield* second.stop
+            assert.deepStrictEqual(world.changes, World.once, `save ${n}`)
+            assert.deepStrictEqual([run.status, run.errors], ["ok", []], `save ${n}`)
+            assert.notInclude(world.told.flat().join(), "connection refused", "the model is not told of it")
+            return stores.isDown()
+          }).pipe(Effect.provide(layer()))
+          if (!reached) break
+        }
+        assert.isAtLeast(n, 4, "the run makes that many saves")
+      })
+    )
+
+    live(
       "tells the model that a result cannot be written down, and that the change took effect",
       Effect.gen(function*() {
         const world = new World()
@@ -127,7 +162,6 @@ export const suite = (store: string, layer: () => Layer.Layer<Stores, unknown>, 
         assert.strictEqual(run.status, "error")
         assert.strictEqual(world.told.length, 3)
         assert.deepStrictEqual(world.changes, ["comment", "label"])
-        yield* expire
       })
     )
   })

@@ -12,21 +12,36 @@ export interface Hands {
   readonly answer?: (name: string) => unknown
 }
 
+/** Where changes are written down as they take effect. */
+export interface Journal {
+  readonly add: (name: string) => void
+  readonly all: () => ReadonlyArray<string>
+}
+
+const inMemory = (): Journal => {
+  const changes: Array<string> = []
+  return { add: (name) => void changes.push(name), all: () => changes }
+}
+
 export class World {
-  /** Every change, in the order in which they took effect. */
-  readonly applied: Array<string>
+  readonly journal: Journal
   /** The results in the conversation, each time that the model was asked. */
   readonly told: Array<ReadonlyArray<string>>
   private readonly hands: Hands
 
-  constructor(hands: Hands = {}, before?: World) {
+  constructor(hands: Hands = {}, journal = inMemory(), told: Array<ReadonlyArray<string>> = []) {
     this.hands = hands
-    this.applied = before?.applied ?? []
-    this.told = before?.told ?? []
+    this.journal = journal
+    this.told = told
   }
 
   /** The same world in the hands of another process. */
-  readonly for = (hands: Hands): World => new World(hands, this)
+  readonly for = (hands: Hands): World => new World(hands, this.journal, this.told)
+
+  /** Every change, in the order in which they took effect. */
+  get applied(): ReadonlyArray<string> {
+    return this.journal.all()
+  }
 
   /** What a tool does. */
   readonly act = (name: string): Effect.Effect<unknown> =>
@@ -34,7 +49,7 @@ export class World {
       const { after, answer, before } = this.hands
       yield* before?.(name) ?? Effect.void
       if (name === "look") return `there is: ${this.applied.join(", ")}`
-      this.applied.push(name)
+      this.journal.add(name)
       yield* after?.(name) ?? Effect.void
       return answer === undefined ? `${name} applied` : answer(name)
     })
