@@ -33,8 +33,10 @@ export const run = async <TContext, TAgent extends Agent<any, any>>(
   // What a run tells of itself stays in the process, unless the host has a runner that says otherwise.
   const runner = options.runner ?? new Runner({ tracingDisabled: true })
   const start = startOf(context, messagesOf(input))
-  const left = limitOf(maxTurns) - start.iteration
-  if (left <= 0 && start.replay === undefined) throw new MaxTurnsExceededError(`Max turns (${limitOf(maxTurns)}) exceeded`)
+  const limit = limitOf(maxTurns)
+  const left = limit - start.iteration
+  const exceeded = (at?: MaxTurnsExceededError["state"]) => new MaxTurnsExceededError(`Max turns (${limit}) exceeded`, at)
+  if (left <= 0 && start.replay === undefined) throw exceeded()
   const state = new State(context, start)
   const copyOf = wrapAgent(state, runner, mutates)
   const active = activeAgent(agent, start.messages)
@@ -69,7 +71,8 @@ export const run = async <TContext, TAgent extends Agent<any, any>>(
   } catch (error) {
     // The SDK wraps what a tool throws, and would hide why the loop was stopped.
     state.throwIfFailed()
-    throw error
+    // The SDK knows of this attempt alone.
+    throw error instanceof MaxTurnsExceededError ? exceeded(error.state) : error
   }
 }
 
