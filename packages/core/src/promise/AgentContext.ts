@@ -3,11 +3,12 @@
  *
  * @since 0.1.0
  */
-import type { RunMeta } from "../AgentRun.ts"
 import type { Continuation } from "../Continuation.ts"
 import type { Answer, CallRecord } from "../Transcript.ts"
-import type { Restored } from "../Workspace.ts"
-import type { WorkspaceSnapshot } from "../WorkspaceSnapshot.ts"
+import type { AnyAgent, StartOptions } from "./Agent.ts"
+import type { AgentHandle } from "./AgentHandle.ts"
+import type { RunMeta } from "./Run.ts"
+import type { WarnOptions } from "./Step.ts"
 
 /**
  * What changed since the last save. `messages` is the whole history: what is new
@@ -98,9 +99,50 @@ export interface Resumption<out M> {
   readonly completedPhases: ReadonlyArray<string>
   readonly notes: string
   /** Where the files are. Absent when none were kept. */
-  readonly workspace: Restored | undefined
+  readonly workspace: RestoredFiles | undefined
   /** What to begin with: its `messages`, then its `original` and its `prompt` as the user's, where there are any. */
   readonly continuation: Continuation<M>
+}
+
+/**
+ * Files as one snapshot has them.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface KeptFiles {
+  /** Number of the snapshot within its run. */
+  readonly seq: number
+  /** Why it was taken: `interval`, `tool`, `phase`, `timeout`, ... */
+  readonly reason: string
+  readonly createdAt: Date
+  /** Where the files are: with git, a commit and the refs that keep it. */
+  readonly commit: string
+  readonly refs: ReadonlyArray<string>
+  /** How many files differ from the base. */
+  readonly files: number
+  /** The first paths that were left out, and why; how many there are in all. */
+  readonly skipped: ReadonlyArray<{ readonly path: string; readonly reason: string }>
+  readonly skippedCount: number
+}
+
+/**
+ * Where the files of an earlier attempt are.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RestoredFiles {
+  /** The top of the worktree, and the agent's folder in it. */
+  readonly path: string
+  readonly cwd: string
+  /** The original worktree was as it had been left, and is used. */
+  readonly inPlace: boolean
+  readonly base: string | null
+  readonly branch: string | null
+  /** Whether everything that the agent had is there. */
+  readonly complete: boolean
+  readonly snapshot: KeptFiles
 }
 
 /**
@@ -113,11 +155,26 @@ export interface AgentWorkspace {
   /** The agent's folder: after a resume it may be another one. Absent: the one that the workspace was made with. */
   readonly cwd: string | undefined
   /** Keeps the files now. Resolves to `undefined` when none was taken. */
-  readonly snapshot: () => Promise<WorkspaceSnapshot | undefined>
+  readonly snapshot: () => Promise<KeptFiles | undefined>
+}
+
+/**
+ * Options of a run that a run starts: `key` names it within its parent.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ChildOptions extends Omit<StartOptions, "key" | "parentRunId" | "signal"> {
+  readonly key: string
 }
 
 /**
  * What an agent written with Promises is given to run.
+ *
+ * **Gotchas**
+ *
+ * Await what the methods return: an agent that ends before is waited for, and
+ * what failed meanwhile is a warning of its run.
  *
  * @category models
  * @since 0.1.0
@@ -139,7 +196,12 @@ export interface AgentContext<in out M> {
   /** Absent without a workspace. */
   readonly workspace: AgentWorkspace | undefined
   /** Records a warning: the run ends as `warning` at best. */
-  readonly warn: (code: string, message: string, options?: { readonly hint?: string; readonly url?: string }) => void
+  readonly warn: (code: string, message: string, options?: WarnOptions) => void
   /** Records the http(s) URL of something that the run touched. */
   readonly touch: (url: string | URL) => void
+  /**
+   * Starts a run of another agent, or continues the one that an earlier attempt started under this key; of one that has
+   * ended the result is answered. It is stopped when this attempt is, and cancelled when this run fails or is cancelled.
+   */
+  readonly start: <A>(agent: AnyAgent<A>, options: ChildOptions) => Promise<AgentHandle<A>>
 }

@@ -1,0 +1,166 @@
+import { createEverbeat, heartbeat, InvalidOptions } from "@everbeat/core/promise"
+import { memoryStore } from "@everbeat/store-memory/promise"
+import { Effect } from "effect"
+import { describe, expect, it } from "vitest"
+
+class RateLimited extends Error {
+  readonly retryAfter = 30
+  readonly hint = "Wait."
+}
+
+const codes = (all: ReadonlyArray<{ readonly code: string }>) => all.map(({ code }) => code)
+
+describe("run", () => {
+  it("resolves to a report whose warnings and results come from the chain", async () => {
+    const triage = heartbeat("triage", { warnings: ["no-owner"] })
+      .step("sync", async (ctx) => {
+        await Promise.resolve()
+        ctx.touch("https://example.com/issues/7")
+        return { issues: [{ number: 7, owner: null as string | null }], skipped: undefined }
+      })
+      .step("check", ({ results, warn }) => {
+        for (const issue of results.sync.issues) {
+          if (issue.owner === null) {
+            warn("no-owner", `issue ${issue.number} has no owner`, { hint: "Assign it.", url: "https://example.com/issues/7" })
+          }
+        }
+        return Object.keys(results.sync)
+      })
+      .step("count", (ctx) => Effect.succeed(ctx.results.check.length + ctx.results.sync.issues.length))
+      .step("last", (ctx) => {
+        expect(ctx.results).toEqual({ sync: { issues: [{ number: 7, owner: null }] }, check: ["issues"], count: 2 })
+        expect([ctx.agentName, ctx.step, ctx.attempt, ctx.payload]).toEqual(["triage", "last", 1, { why: "cron" }])
+      })
+    await using everbeat = createEverbeat({ store: memoryStore(), heartbeats: { triage } })
+    const report = await everbeat.run("triage", { payload: { why: "cron" } })
+    expect(report).toMatchObject({
+      agentName: "triage",
+      status: "warning",
+      summary: "4 steps: 3 ok, 1 warning; 1 issue touched",
+      origin: "executed",
+      recorded: true,
+      errors: [],
+      touchedIssueUrls: ["https://example.com/issues/7"]
+    })
+    expect(report.warnings).toEqual([{
+      severity: "warning",
+      step: "check",
+      code: "no-owner",
+      message: "issue 7 has no owner",
+      hint: "Assign it.",
+      url: "https://example.com/issues/7",
+      at: report.warnings[0]?.at
+    }])
+    expect(report.startedAt).toBeInstanceOf(Date)
+    const run = await everbeat.runs.get(report.runId)
+    expect(run).toMatchObject({ status: "warning", kind: "heartbeat", payload: { why: "cron" } })
+    const { items } = await everbeat.runs.list({ agentName: "triage", from: new Date(0), limit: 5 })
+    expect(items).toEqual([run])
+  })
+
+  it("tells failures by the codes under which their classes are declared", async () => {
+    const steps = heartbeat({ onCritical: "continue" })
+      .step("limited", () => {
+        throw new RateLimited("slow down")
+      }, { failsWith: { RateLimited } })
+      .step("other", () => {
+        throw new RangeError("out of range")
+      }, { failsWith: { RateLimited }, after: [] })
+      .step("undeclared", async () => {
+        throw new RangeError("out of range")
+      }, { after: [] })
+      .step("skipped", () => 1, { after: ["limited"] })
+    await using everbeat = createEverbeat({ store: memoryStore(), heartbeats: { triage: steps } })
+    const report = await everbeat.run("triage")
+    expect(report.status).toBe("error")
+    expect(codes(report.errors)).toEqual(["RateLimited", "Unexpected", "RangeError"])
+    expect(report.errors[0]).toMatchObject({ message: "slow down", hint: "Wait." })
+    const [first] = report.errors
+    expect(first?.code === "RateLimited" && first.value instanceof RateLimited).toBe(true)
+    expect(report.steps.map(({ status }) => status)).toEqual(["error", "error", "error", "skipped"])
+  })
+
+  it("turns failures into warnings where a step says so, with a default for its readers", async () => {
+    const seen: Array<unknown> = []
+    const fails = () => {
+      throw new RateLimited("slow down")
+    }
+    const steps = heartbeat("soft")
+      .step("best-effort", fails, { onError: "warn" })
+      .step("default", (): Array<string> => fails(), { onError: "warn", default: [] })
+      .step("some", fails, { failsWith: { RateLimited, RangeError }, warnOn: ["RateLimited"] })
+      .step("read", (ctx) => {
+        seen.push(ctx.results)
+      })
+    await using everbeat = createEverbeat({ store: memoryStore(), heartbeats: { triage: steps } })
+    const report = await everbeat.run("triage")
+    expect([report.status, codes(report.warnings)]).toEqual(["warning", ["RateLimited", "RateLimited", "RateLimited"]])
+    expect(seen).toEqual([{ "best-effort": undefined, default: [], some: undefined }])
+  })
+
+  it("repeats a step as often as it says, while it is worth it", async () => {
+    const tries: Array<number> = []
+    const steps = heartbeat()
+      .step("flaky", async (ctx) => {
+        tries.push(ctx.attempt)
+        ctx.warn("tried", `try ${ctx.attempt}`)
+        if (ctx.attempt < 3) throw new RateLimited("slow down")
+      }, { retry: { times: 5, delay: 0, if: (error) => error instanceof RateLimited } })
+      .step("worthless", async () => {
+        tries.push(-1)
+        throw new Error("no use")
+      }, { retry: { times: 5, delay: 0, if: (error) => error instanceof RateLimited }, onError: "warn" })
+    await using everbeat = createEverbeat({ store: memoryStore(), heartbeats: { triage: steps } })
+    const report = await everbeat.run("triage")
+    expect(tries).toEqual([1, 2, 3, -1])
+    expect(report.warnings.map(({ message }) => message)).toEqual(["try 3", "no use"])
+  })
+
+  it("answers the recorded report to the same key, and refuses another payload", async () => {
+    let runs = 0
+    const steps = heartbeat().step("count", () => ++runs)
+    await using everbeat = createEverbeat({ store: memoryStore(), heartbeats: { triage: steps } })
+    const first = await everbeat.run("triage", { key: "k", payload: 1 })
+    const second = await everbeat.run("triage", { key: "k", payload: 1 })
+    expect([second.runId, second.origin, runs]).toEqual([first.runId, "replayed", 1])
+    await expect(everbeat.run("triage", { key: "k", payload: 2 })).rejects.toMatchObject({
+      name: "KeyMismatchError",
+      code: "key-mismatch",
+      retryable: false,
+      runId: first.runId
+    })
+  })
+})
+
+describe("options", () => {
+  it("are all told of at once", () => {
+    const make = () =>
+      createEverbeat({
+        store: { pg: true },
+        heartbeats: { triage: 3, "../x": heartbeat().step("a", () => 1), empty: heartbeat() },
+        agents: [{}],
+        onSetled: () => 1,
+        graceMs: -1,
+        recovery: { concurrency: 0 }
+      } as never)
+    expect(make).toThrow(InvalidOptions)
+    expect(make).toThrow(TypeError)
+    let problems: unknown
+    try {
+      make()
+    } catch (error) {
+      problems = error instanceof InvalidOptions && error.problems.map(({ given, option }) => `${option}: ${given}`)
+    }
+    expect(problems).toEqual([
+      "store: an object",
+      "graceMs: -1",
+      "onSetled: a function",
+      "heartbeats.triage: 3",
+      "heartbeats.../x: given to \"../x\"",
+      "heartbeats.empty: a heartbeat without steps",
+      "agents[0]: an object",
+      "recovery.concurrency: 0"
+    ])
+    expect(make).toThrow("perhaps onSettled is meant")
+  })
+})
