@@ -22,7 +22,8 @@ const ask = { key: "k", prompt: "Comment, label and close issue 7." } as const
 /** Starts a process: a supervisor of its own on the stores of the context. */
 export const startProcess = Effect.fnUntraced(function*(stores?: Context.Context<Stores>) {
   const scope = yield* Scope.make()
-  const given = stores ?? Context.pick(CheckpointStore.CheckpointStore, RunStore.RunStore)(yield* Effect.context<Stores>())
+  const given = stores ??
+    Context.pick(CheckpointStore.CheckpointStore, RunStore.RunStore)(yield* Effect.context<Stores>())
   const context = yield* Layer.buildWithScope(Layer.fresh(AgentSupervisor.layer), scope).pipe(
     Effect.provideContext(given)
   )
@@ -76,7 +77,9 @@ export const cutOffAt = Effect.fnUntraced(function*(n: number) {
       return lease.fence === first && ++saves >= n ? Effect.fail(failure) : store.save(lease, delta)
     })
   return {
-    context: Context.make(CheckpointStore.CheckpointStore, { ...store, save }).pipe(Context.add(RunStore.RunStore, runs)),
+    context: Context.make(CheckpointStore.CheckpointStore, { ...store, save }).pipe(
+      Context.add(RunStore.RunStore, runs)
+    ),
     isDown: () => saves >= n,
     /** Whether the store has it that a call of this tool began: what is kept of calls is in the notes. */
     isRecorded: (name: string) =>

@@ -67,7 +67,8 @@ export const suite = (store: string, layer: () => Layer.Layer<Stores, unknown>, 
         // `label` takes effect and never answers; `comment` beside it does.
         const process = yield* startProcess()
         const stuck = world.for({
-          after: (name) => name === "label" ? Effect.andThen(Deferred.succeed(begun, undefined), Effect.never) : Effect.void
+          after: (name) =>
+            name === "label" ? Effect.andThen(Deferred.succeed(begun, undefined), Effect.never) : Effect.void
         })
         const handle = yield* process.start(make(stuck))
         yield* Deferred.await(begun)
@@ -97,7 +98,10 @@ export const suite = (store: string, layer: () => Layer.Layer<Stores, unknown>, 
             })
         })
         const process = yield* startProcess()
-        const run = yield* Effect.flatMap(process.start(make(stalling, { timeout: "700 millis" })), ({ record }) => record)
+        const run = yield* Effect.flatMap(
+          process.start(make(stalling, { timeout: "700 millis" })),
+          ({ record }) => record
+        )
         yield* process.stop
         assert.deepStrictEqual(world.changes, World.once)
         assert.deepStrictEqual(run.attempts.map(({ reason }) => reason ?? "settled"), ["timeout", "settled"])
@@ -157,9 +161,13 @@ export const suite = (store: string, layer: () => Layer.Layer<Stores, unknown>, 
         const world = new World()
         const begun = yield* Deferred.make<void>()
         const first = yield* startProcess()
-        yield* first.start(make(world.for({
-          before: (name) => name === "close" ? Effect.andThen(Deferred.succeed(begun, undefined), Effect.never) : Effect.void
-        }), { maxIterations: 3 }))
+        yield* first.start(make(
+          world.for({
+            before: (name) =>
+              name === "close" ? Effect.andThen(Deferred.succeed(begun, undefined), Effect.never) : Effect.void
+          }),
+          { maxIterations: 3 }
+        ))
         yield* Deferred.await(begun) // in the second iteration
         yield* first.stop
         const second = yield* startProcess()

@@ -5,6 +5,8 @@ import { importsOf } from "../../scripts/syntax.ts"
 const allowed: Record<string, ReadonlyArray<string>> = {
   "core": [],
   "http": ["@everbeat/core"],
+  "adapter-effect-ai": ["@everbeat/core"],
+  "adapter-openai-agents": ["@everbeat/core", "@openai/agents"],
   "store-memory": ["@everbeat/core"],
   "store-postgres": ["@everbeat/core", "pg"],
   "store-redis": ["@everbeat/core", "ioredis"],

@@ -63,7 +63,10 @@ describe("a loop of effect/ai", () => {
       assert.isTrue(exit._tag === "Success")
       assert.deepStrictEqual(ran, [])
       const results = resultsIn(asked[1])
-      assert.deepStrictEqual(results.map(({ isFailure, name }) => [name, isFailure]), [["subtract", true], ["add", true]])
+      assert.deepStrictEqual(results.map(({ isFailure, name }) => [name, isFailure]), [["subtract", true], [
+        "add",
+        true
+      ]])
       assert.include(JSON.stringify(results[0]?.result), "There is no tool subtract. The tools are: add")
     }))
 
@@ -79,7 +82,10 @@ describe("a loop of effect/ai", () => {
         EffectAi.loop(ctx, { toolkit: tools }).pipe(
           Effect.map(({ text }) => text),
           // Typed: what a tool fails with is in the type of the loop.
-          Effect.catchIf((error): error is { readonly why: string } => "why" in error, ({ why }) => Effect.succeed(why)),
+          Effect.catchIf(
+            (error): error is { readonly why: string } => "why" in error,
+            ({ why }) => Effect.succeed(why)
+          ),
           Effect.provide([layer, handlers])
         )
       )
@@ -95,7 +101,10 @@ describe("a loop of effect/ai", () => {
       const handlers = tools.toLayer({ add: ({ to }) => Effect.sync(() => ran.push(to)) })
       const calls = [call("add", { to: 1 }, "a"), call("add", { to: 2 }, "b"), call("add", { to: 3 }, "c")]
       const unattended = scripted(calls, done)
-      const loop = (model: ReturnType<typeof scripted>, approve?: (call: Prompt.ToolCallPart) => Effect.Effect<boolean>) =>
+      const loop = (
+        model: ReturnType<typeof scripted>,
+        approve?: (call: Prompt.ToolCallPart) => Effect.Effect<boolean>
+      ) =>
         run((ctx) =>
           Effect.map(EffectAi.loop(ctx, { toolkit: tools, concurrency: 1, approve }), ({ text }) => text).pipe(
             Effect.provide([model.layer, handlers])

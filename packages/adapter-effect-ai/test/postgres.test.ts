@@ -1,7 +1,7 @@
 import { join } from "node:path"
 import { killed } from "../../../test/loops/killed.ts"
-import { suite } from "../../../test/loops/suite.ts"
 import { postgres } from "../../../test/loops/postgres.ts"
+import { suite } from "../../../test/loops/suite.ts"
 import { make } from "./support.ts"
 
 suite("Postgres", postgres, make, { points: ["unanswered"] })

@@ -29,7 +29,9 @@ export const madeIn = ({ content }: Prompt.Prompt): ReadonlyArray<Made> => {
   }
   return content.flatMap((message) =>
     message.role === "assistant"
-      ? message.content.flatMap((part) => part.type === "tool-call" ? [{ name: part.name, result: results.get(part.id) }] : [])
+      ? message.content.flatMap((part) =>
+        part.type === "tool-call" ? [{ name: part.name, result: results.get(part.id) }] : []
+      )
       : []
   )
 }
@@ -71,7 +73,11 @@ const handlers = ({ act }: World) =>
     close: () => act("close")
   })
 
-const agent = (world: World, { maxIterations, onStoreFailure = "continue", timeout = "1 minute" }: Settings, streamed: boolean) =>
+const agent = (
+  world: World,
+  { maxIterations, onStoreFailure = "continue", timeout = "1 minute" }: Settings,
+  streamed: boolean
+) =>
   Agent.make("closer", {
     ...EffectAi.options,
     result: Schema.String,

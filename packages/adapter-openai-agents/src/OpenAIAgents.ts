@@ -12,7 +12,7 @@
 import type { AgentContext as EffectAgentContext } from "@everbeat/core/AgentContext"
 import type * as Continuation from "@everbeat/core/Continuation"
 import type * as MessageCodec from "@everbeat/core/MessageCodec"
-import type { AgentContext } from "@everbeat/core/promise"
+import type { AgentContext, Resumption } from "@everbeat/core/promise/AgentContext"
 import type * as Transcript from "@everbeat/core/Transcript"
 import type {
   Agent,
@@ -36,9 +36,11 @@ import * as internalTranscript from "./internal/transcript.ts"
  * @category models
  * @since 0.1.0
  */
-export interface Context extends
-  Pick<AgentContext<Message>, "attempt" | "checkpoint" | "fence" | "meta" | "resume" | "runId" | "signal" | "warn">
-{}
+export interface Context
+  extends Pick<AgentContext<Message>, "attempt" | "checkpoint" | "fence" | "meta" | "runId" | "signal" | "warn">
+{
+  readonly resume: Omit<Resumption<Message>, "workspace"> | undefined
+}
 
 /**
  * What one side said without a break: an answer of the model with all of its

@@ -87,7 +87,9 @@ describe("a run of the Agents SDK", () => {
         yield* Deferred.await(begun)
         yield* Effect.forkChild(first.interrupt)
         yield* Effect.sleep("50 millis")
-        return yield* Effect.retry(Effect.flatMap(Agent.resume(agent, first.runId), ({ result }) => result), { times: 200 })
+        return yield* Effect.retry(Effect.flatMap(Agent.resume(agent, first.runId), ({ result }) => result), {
+          times: 200
+        })
       }).pipe(Effect.provide(Layer.provideMerge(AgentSupervisor.layer, Layer.fresh(MemoryStore.layer))))
       assert.strictEqual(result, "It may be out.")
       assert.deepStrictEqual(released, [1])
@@ -145,7 +147,10 @@ describe("a run of the Agents SDK", () => {
     Effect.gen(function*() {
       const heard: Array<string> = []
       const model = new ScriptedModel([[call("a")], [assistantMessage("Done.")]])
-      const runner = new Runner({ tracingDisabled: true, modelProvider: { getModel: (name) => (heard.push(String(name)), model) } })
+      const runner = new Runner({
+        tracingDisabled: true,
+        modelProvider: { getModel: (name) => (heard.push(String(name)), model) }
+      })
       runner.on("agent_tool_start", (_context, _agent, tool) => void heard.push(`runner: ${tool.name}`))
       const agent = new OpenAIAgent({ name: "x", model: "some-model", tools: [act("a", () => "ok")] })
       agent.on("agent_tool_end", (_context, tool) => void heard.push(`agent: ${tool.name}`))
@@ -174,7 +179,9 @@ describe("a run of the Agents SDK", () => {
       assert.deepStrictEqual(traced, [])
       const runner = new Runner({ tracingDisabled: false, workflowName: "mine" })
       yield* run(async (ctx) =>
-        String((await OpenAIAgents.loop(ctx, { agent: new OpenAIAgent({ name: "x", model: model() }), runner })).finalOutput)
+        String(
+          (await OpenAIAgents.loop(ctx, { agent: new OpenAIAgent({ name: "x", model: model() }), runner })).finalOutput
+        )
       )
       assert.deepStrictEqual(traced, ["mine"])
     }))
@@ -194,6 +201,41 @@ describe("a run of the Agents SDK", () => {
       })
       assert.instanceOf(error, MaxTurnsExceededError)
       assert.lengthOf(model.calls, 2)
+    }))
+
+  it.live("does not take a call for failed that was stopped because another one failed the run", () =>
+    Effect.gen(function*() {
+      const model = new ScriptedModel([[call("bad"), call("slow")]])
+      const bad = tool({
+        name: "bad",
+        description: "bad",
+        parameters: z.object({}),
+        errorFunction: null,
+        execute: async () => {
+          throw new Error("no")
+        }
+      })
+      const slow = act(
+        "slow",
+        (signal) => new Promise((_, reject) => signal?.addEventListener("abort", () => reject(new Error("aborted"))))
+      )
+      const second = new ScriptedModel([[assistantMessage("Done.")]])
+      const agent = Agent.make("loop", {
+        ...OpenAIAgents.options,
+        backoff: () => 0,
+        run: (ctx) =>
+          OpenAIAgents.run(ctx, async (ctx) => {
+            const agent = new OpenAIAgent({ name: "x", model: ctx.attempt === 1 ? model : second, tools: [bad, slow] })
+            await OpenAIAgents.loop(ctx, { agent })
+          }),
+        resumeOn: () => true
+      })
+      const record = Effect.flatMap(Agent.start(agent, { prompt: "Go" }), (handle) => handle.record)
+      const { attempts } = yield* Effect.provide(record, live())
+      assert.lengthOf(attempts, 2)
+      const [first, other] = toldIn(second, 0)
+      assert.include(first, "no")
+      assert.include(other, "outcome unknown")
     }))
 
   it.live("refuses what it could not record", () =>

@@ -12,9 +12,11 @@ import type { World } from "../../../test/loops/world.ts"
 /** What a conversation says of the calls in it. */
 export const madeIn = (input: string | ReadonlyArray<AgentInputItem>): ReadonlyArray<Made> => {
   const items = typeof input === "string" ? [] : input
-  const results = new Map(items.flatMap((item) =>
-    item.type === "function_call_result" ? [[item.callId, JSON.stringify(item.output)] as const] : []
-  ))
+  const results = new Map(
+    items.flatMap((item) =>
+      item.type === "function_call_result" ? [[item.callId, JSON.stringify(item.output)] as const] : []
+    )
+  )
   return items.flatMap((item) =>
     item.type === "function_call" ? [{ name: item.name, result: results.get(item.callId) }] : []
   )
@@ -46,7 +48,11 @@ const tools = ({ act }: World) =>
     })
   )
 
-const agent = (world: World, { maxIterations, onStoreFailure = "continue", timeout = "1 minute" }: Settings, streamed: boolean) =>
+const agent = (
+  world: World,
+  { maxIterations, onStoreFailure = "continue", timeout = "1 minute" }: Settings,
+  streamed: boolean
+) =>
   Agent.make("closer", {
     ...OpenAIAgents.options,
     result: Schema.String,

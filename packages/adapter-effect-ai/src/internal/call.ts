@@ -70,7 +70,9 @@ export const answer = Effect.fnUntraced(function*<E, R, AE, AR>(
     return Effect.succeed(done.result)
   })
   return yield* ctx.checkpoint.tool({ id, name, mutates }, executed).pipe(
-    Effect.map((result) => part ?? Prompt.toolResultPart({ id, name, result, isFailure: false, providerExecuted: false })),
+    Effect.map((result) =>
+      part ?? Prompt.toolResultPart({ id, name, result, isFailure: false, providerExecuted: false })
+    ),
     Effect.catchIf((error) => error instanceof Told, ({ part }) => Effect.succeed(part))
   )
 })
@@ -106,7 +108,8 @@ const toldOf = (error: unknown): string | undefined => {
 }
 
 /** The effect of the call is there all the same. */
-const lost = "The call has ended, but its result cannot be written down. Check the current state before calling this again."
+const lost =
+  "The call has ended, but its result cannot be written down. Check the current state before calling this again."
 
 const failure = ({ id, name }: Prompt.ToolCallPart, result: unknown): Prompt.ToolResultPart =>
   Prompt.toolResultPart({ id, name, result, isFailure: true, providerExecuted: false })

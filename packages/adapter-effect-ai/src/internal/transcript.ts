@@ -1,7 +1,7 @@
 /** What tool calls and results are in the messages of `effect/ai`. */
-import type { Answer, Adapter, Role } from "@everbeat/core/Transcript"
-import type { Json } from "effect/Schema"
+import type { Adapter, Answer, Role } from "@everbeat/core/Transcript"
 import * as Prompt from "effect/ai/Prompt"
+import type { Json } from "effect/Schema"
 
 /** Results that the provider made itself belong to its own calls, which nobody has to answer. */
 const isResult = (part: Prompt.ToolMessagePart | Prompt.AssistantMessagePart): part is Prompt.ToolResultPart =>

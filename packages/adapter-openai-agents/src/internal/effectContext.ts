@@ -1,11 +1,10 @@
 /** The context of an Effect agent, as one of Promises. */
 import type { AgentContext as EffectAgentContext, Resumption as EffectResumption } from "@everbeat/core/AgentContext"
-import type { Resumption } from "@everbeat/core/promise"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import type { Context, Message } from "../OpenAIAgents.ts"
 
-const resumptionOf = (resume: EffectResumption<Message>): Resumption<Message> => ({
+const resumptionOf = ({ workspace: _, ...resume }: EffectResumption<Message>): Context["resume"] => ({
   ...resume,
   endedAt: resume.endedAt === undefined ? undefined : DateTime.toDateUtc(resume.endedAt)
 })
@@ -28,8 +27,7 @@ export const promised = <A>(
     const { attempt: number, checkpoint, fence, meta, resume, runId } = context
     const services = yield* Effect.context<never>()
     return yield* attempt((signal) => {
-      const run = <B, E>(effect: Effect.Effect<B, E>): Promise<B> =>
-        Effect.runPromiseWith(services)(effect, { signal })
+      const run = <B, E>(effect: Effect.Effect<B, E>): Promise<B> => Effect.runPromiseWith(services)(effect, { signal })
       return body({
         runId,
         meta,

@@ -35,7 +35,8 @@ export const run = async <TContext, TAgent extends Agent<any, any>>(
   const start = startOf(context, messagesOf(input))
   const limit = limitOf(maxTurns)
   const left = limit - start.iteration
-  const exceeded = (at?: MaxTurnsExceededError["state"]) => new MaxTurnsExceededError(`Max turns (${limit}) exceeded`, at)
+  const exceeded = (at?: MaxTurnsExceededError["state"]) =>
+    new MaxTurnsExceededError(`Max turns (${limit}) exceeded`, at)
   if (left <= 0 && start.replay === undefined) throw exceeded()
   const state = new State(context, start)
   const copyOf = wrapAgent(state, runner, mutates)
@@ -75,4 +76,3 @@ export const run = async <TContext, TAgent extends Agent<any, any>>(
     throw error instanceof MaxTurnsExceededError ? exceeded(error.state) : error
   }
 }
-

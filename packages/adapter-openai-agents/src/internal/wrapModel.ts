@@ -29,7 +29,11 @@ export const wrapModel = (state: State, resolve: () => Promise<Model>): Model =>
   }
 })
 
-async function* stream(state: State, resolve: () => Promise<Model>, request: ModelRequest): AsyncGenerator<StreamEvent> {
+async function* stream(
+  state: State,
+  resolve: () => Promise<Model>,
+  request: ModelRequest
+): AsyncGenerator<StreamEvent> {
   await state.asked(itemsOf(request))
   const output = outputOf(state)
   if (output !== undefined) {

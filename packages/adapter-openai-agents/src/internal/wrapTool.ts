@@ -10,7 +10,8 @@ export type Mutates = (name: string) => boolean | undefined
 
 /** Those that run in this process and do not tell their call: what they do cannot be recorded. */
 const isUntracked = (tool: Tool): boolean =>
-  tool.type === "computer" || tool.type === "apply_patch" || (tool.type === "shell" && "shell" in tool && tool.shell !== undefined)
+  tool.type === "computer" || tool.type === "apply_patch" ||
+  (tool.type === "shell" && "shell" in tool && tool.shell !== undefined)
 
 export const wrapTool = (state: State, mutates: Mutates | undefined) => {
   // The SDK knows a tool by its `invoke`: the same tool is wrapped once.
@@ -39,12 +40,24 @@ export const wrapTool = (state: State, mutates: Mutates | undefined) => {
 /** With all that the SDK keeps on it, also under symbols. */
 const copyWith = <T extends object>(original: T, changes: Partial<T>): T =>
   // The descriptors are those of the original.
-  Object.assign(Object.create(Object.getPrototypeOf(original), Object.getOwnPropertyDescriptors(original)) as T, changes)
+  Object.assign(
+    Object.create(Object.getPrototypeOf(original), Object.getOwnPropertyDescriptors(original)) as T,
+    changes
+  )
 
 const withSignal = (details: Details, signal: AbortSignal): Details =>
   details === undefined
     ? undefined
     : copyWith(details, { signal: details.signal === undefined ? signal : AbortSignal.any([details.signal, signal]) })
+
+/** As a resumed model is told of a call that was interrupted. */
+const outcomeUnknown = "INTERRUPTED: outcome unknown. Check the current state before calling this again."
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener("abort", () => resolve(), { once: true })
+  })
 
 /** What the model can be told. Of anything else the SDK would make `[object Object]`. */
 const writable = (output: unknown): unknown => {
@@ -73,25 +86,29 @@ const track = async (
   let own: { readonly error: unknown } | undefined
   let interrupt = (_error: unknown): void => {}
   const interrupted = new Promise<never>((_, reject) => (interrupt = reject))
-  /** Whether it took effect nobody knows. Left open, its record says just that. */
-  const leftOpen = (reason: unknown): Promise<never> => {
-    interrupt(reason)
-    return new Promise<never>(() => {})
-  }
   const reason = (): unknown => state.signal.aborted ? state.signal.reason : details?.signal?.reason
+  /** Whether it took effect nobody knows. */
+  const unknown = async (signal: AbortSignal): Promise<never> => {
+    interrupt(reason())
+    // The attempt ends: its calls are interrupted, and the record of one that was says just that.
+    if (state.context.signal.aborted) await aborted(signal)
+    // The SDK alone stopped it: a call beside it failed the run, or it took too long.
+    throw new Error(outcomeUnknown)
+  }
 
   const body = async (signal: AbortSignal): Promise<unknown> => {
     if (isStopped()) throw (own = { error: reason() }).error
+    let output: unknown
     try {
       running = run(signal)
-      const output = await running
-      // The SDK makes a text of what a tool throws when it is aborted, as of any other error.
-      return isStopped() ? await leftOpen(reason()) : writable(output)
+      output = await running
     } catch (error) {
+      if (isStopped()) return unknown(signal)
       own = { error }
-      if (isStopped()) return leftOpen(error)
       throw error
     }
+    // The SDK makes a text of what a tool throws when it is aborted, as of any other error.
+    return isStopped() ? unknown(signal) : writable(output)
   }
 
   try {
@@ -104,4 +121,3 @@ const track = async (
     throw state.fail(error)
   }
 }
-

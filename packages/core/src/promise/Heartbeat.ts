@@ -113,7 +113,7 @@ export interface AnyHeartbeat<out W = unknown, out E = unknown, out R = unknown>
  * @since 0.1.0
  */
 export interface Heartbeat<
-  out Results,
+  in out Results,
   out W extends Diagnostic,
   out E extends Diagnostic,
   out R,
