@@ -44,7 +44,7 @@ export const killed = (script: string): void =>
       const code = await second.ended
       assert.strictEqual(code, 0, second.output())
       assert.deepStrictEqual(lines().toSorted(), [...World.once])
-      assert.include(second.output(), "ok All is done. 2 attempts, told of an open call: true")
+      assert.include(second.output(), "ok \"All is done.\" 2 attempts, told of an open call: true")
     } finally {
       rmSync(folder, { recursive: true, force: true })
     }

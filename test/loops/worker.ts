@@ -27,7 +27,9 @@ export const work = (make: Make): Promise<void> => {
     const run = yield* handle.record
     const told = world.told.flat().some((text) => text.includes("outcome unknown"))
     const attempts = run.attempts.length
-    process.stdout.write(`${run.status} ${String(run.result)} ${attempts} attempts, told of an open call: ${told}\n`)
+    process.stdout.write(
+      `${run.status} ${JSON.stringify(run.result)} ${attempts} attempts, told of an open call: ${told}\n`
+    )
   })
   return Effect.runPromise(Effect.provide(program, live))
 }

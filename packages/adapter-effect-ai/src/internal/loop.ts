@@ -55,7 +55,7 @@ export const run = Effect.fnUntraced(function*<E, R, PE, PR>(
   yield* checkpoint.save({ messages })
   while (iteration < plan.maxIterations) {
     const parts = yield* ask(plan, messages)
-    messages = [...messages, ...Prompt.fromResponseParts(parts).content]
+    messages = messages.concat(Prompt.fromResponseParts(parts).content)
     iteration += 1
     // With the answer saved, a call that is cut off is known to the next attempt: its calls are told apart by their ids.
     yield* checkpoint.save({ messages, iteration })
@@ -67,7 +67,7 @@ export const run = Effect.fnUntraced(function*<E, R, PE, PR>(
       incomplete === undefined
         ? answer(ctx, plan.handlers, plan, call, messages)
         : Effect.succeed(unanswered(call, "execution-interrupted", incomplete)), { concurrency: plan.concurrency })
-    messages = [...messages, Prompt.toolMessage({ content: results })]
+    messages = messages.concat(Prompt.toolMessage({ content: results }))
     yield* checkpoint.save({ messages })
   }
   return ended(true)
