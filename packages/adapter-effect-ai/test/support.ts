@@ -12,7 +12,7 @@ const change = (name: "comment" | "label" | "close") =>
 
 const look = Tool.make("look", { parameters: Schema.Struct({ issue: Schema.Int }), success: Schema.Unknown })
 
-export const tools = Toolkit.make(
+const tools = Toolkit.make(
   look.annotate(Tool.Readonly, true),
   change("comment"),
   change("label"),
@@ -20,7 +20,7 @@ export const tools = Toolkit.make(
 )
 
 /** What a conversation says of the calls in it. */
-export const madeIn = ({ content }: Prompt.Prompt): ReadonlyArray<Made> => {
+const madeIn = ({ content }: Prompt.Prompt): ReadonlyArray<Made> => {
   const results = new Map<string, string>()
   for (const message of content) {
     for (const part of message.role === "tool" ? message.content : []) {
@@ -50,7 +50,7 @@ const deltasOf = (turn: Turn): ReadonlyArray<Response.StreamPartEncoded> =>
     ]
     : turn.calls.map(({ id, name }) => ({ type: "tool-call", id, name, params: { issue: 7 } }) as const)
 
-export const model = (world: World) => {
+const model = (world: World) => {
   const turn = (prompt: Prompt.Prompt): Turn => {
     const made = madeIn(prompt)
     world.told.push(made.flatMap(({ result }) => result === undefined ? ["no result"] : [result.replace(/^"/, "")]))

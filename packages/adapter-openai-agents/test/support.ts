@@ -10,7 +10,7 @@ import { type Made, next } from "../../../test/loops/script.ts"
 import type { World } from "../../../test/loops/world.ts"
 
 /** What a conversation says of the calls in it. */
-export const madeIn = (input: string | ReadonlyArray<AgentInputItem>): ReadonlyArray<Made> => {
+const madeIn = (input: string | ReadonlyArray<AgentInputItem>): ReadonlyArray<Made> => {
   const items = typeof input === "string" ? [] : input
   const results = new Map(
     items.flatMap((item) =>
@@ -23,7 +23,7 @@ export const madeIn = (input: string | ReadonlyArray<AgentInputItem>): ReadonlyA
 }
 
 /** A model that answers as often as it is asked. */
-export const model = (world: World): ScriptedModel => {
+const model = (world: World): ScriptedModel => {
   const answer = modelResponder(({ request }) => {
     scripted.enqueue(answer)
     const made = madeIn(request.input)

@@ -39,7 +39,7 @@ const inputOf = (text: string): Json => Result.getOrElse(Result.try((): Json => 
 export const callsOf = (message: Message): ReadonlyArray<Call> =>
   message.filter(isCall).map(({ arguments: input, callId, name }) => ({ id: callId, name, input: inputOf(input) }))
 
-export const resultsOf = (message: Message): ReadonlyArray<string> =>
+const resultsOf = (message: Message): ReadonlyArray<string> =>
   message.filter(isResult).map(({ callId }) => callId)
 
 const textOf = (content: unknown): string => {
