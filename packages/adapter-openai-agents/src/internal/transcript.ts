@@ -39,8 +39,7 @@ const inputOf = (text: string): Json => Result.getOrElse(Result.try((): Json => 
 export const callsOf = (message: Message): ReadonlyArray<Call> =>
   message.filter(isCall).map(({ arguments: input, callId, name }) => ({ id: callId, name, input: inputOf(input) }))
 
-const resultsOf = (message: Message): ReadonlyArray<string> =>
-  message.filter(isResult).map(({ callId }) => callId)
+const resultsOf = (message: Message): ReadonlyArray<string> => message.filter(isResult).map(({ callId }) => callId)
 
 const textOf = (content: unknown): string => {
   if (typeof content === "string") return content
