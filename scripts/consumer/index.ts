@@ -1,9 +1,13 @@
 import { EffectAi } from "@everbeat/adapter-effect-ai"
 import { Heartbeat, HeartbeatEngine, RunStore, Step, Workspace } from "@everbeat/core"
+import { createEverbeat, heartbeat, InvalidOptions } from "@everbeat/core/promise"
 import * as CoreStep from "@everbeat/core/Step"
 import { AgentAuth, HeartbeatHandler } from "@everbeat/http"
+import { createHandler } from "@everbeat/http/promise"
 import { MemoryStore } from "@everbeat/store-memory"
+import { memoryStore } from "@everbeat/store-memory/promise"
 import { GitWorkspace } from "@everbeat/workspace-git"
+import { gitWorkspace } from "@everbeat/workspace-git/promise"
 import { Effect, Layer, Schema } from "effect"
 
 class Unowned extends Schema.TaggedError<Unowned>()("Unowned", { count: Schema.Int }) {}
@@ -67,6 +71,37 @@ const response = await handler.fetch(
 )
 await handler.dispose()
 if (response.status !== 200 || response.headers.get("everbeat-status") !== "warning") wrong.push("the response")
+
+// The same without Effect.
+const everbeat = createEverbeat({
+  store: memoryStore(),
+  workspace: gitWorkspace({ cwd: "/" }),
+  heartbeats: {
+    triage: heartbeat("plain", { warnings: ["unowned"] })
+      .step("count", async () => 3)
+      .step("double", ({ results, warn }) => {
+        warn("unowned", "2 issues have no owner.")
+        return results.count * 2
+      })
+  }
+})
+const plain = await everbeat.run("triage")
+const codes: ReadonlyArray<string> = plain.warnings.map((warning) => warning.code === "unowned" ? "typed" : "other")
+if (plain.status !== "warning" || codes[0] !== "typed") wrong.push("the plain report")
+const served = await createHandler(everbeat, { auth: () => ({ agentName: "triage", tokenId: "triage-1" }) }).fetch(
+  new Request("http://localhost/api/agents/triage/heartbeat", {
+    method: "POST",
+    headers: { authorization: "Bearer secret" }
+  })
+)
+if (served.status !== 200) wrong.push("the plain response")
+await everbeat.dispose()
+try {
+  heartbeat({ deadline: -1 })
+  wrong.push("the check of options")
+} catch (error) {
+  if (!(error instanceof InvalidOptions)) throw error
+}
 
 if (wrong.length > 0) throw new Error(`wrong: ${wrong.join(", ")}: ${JSON.stringify({ report, replayed, run })}`)
 

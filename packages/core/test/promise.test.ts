@@ -21,7 +21,10 @@ describe("run", () => {
       .step("check", ({ results, warn }) => {
         for (const issue of results.sync.issues) {
           if (issue.owner === null) {
-            warn("no-owner", `issue ${issue.number} has no owner`, { hint: "Assign it.", url: "https://example.com/issues/7" })
+            warn("no-owner", `issue ${issue.number} has no owner`, {
+              hint: "Assign it.",
+              url: "https://example.com/issues/7"
+            })
           }
         }
         return Object.keys(results.sync)
@@ -78,6 +81,26 @@ describe("run", () => {
     const [first] = report.errors
     expect(first?.code === "RateLimited" && first.value instanceof RateLimited).toBe(true)
     expect(report.steps.map(({ status }) => status)).toEqual(["error", "error", "error", "skipped"])
+  })
+
+  it("shares the failures that a heartbeat declares among its steps", async () => {
+    const steps = heartbeat({ onCritical: "continue", failsWith: { RateLimited } })
+      .step("shared", () => {
+        throw new RateLimited("slow down")
+      })
+      .step("own", () => {
+        throw new RangeError("out of range")
+      }, { failsWith: { RangeError }, after: [] })
+      .step("moved", () => {
+        throw new RateLimited("slow down")
+      }, { warnOn: ["RateLimited"], after: [] })
+      .step("other", () => {
+        throw new SyntaxError("neither")
+      }, { after: [] })
+    await using everbeat = createEverbeat({ store: memoryStore(), heartbeats: { triage: steps } })
+    const report = await everbeat.run("triage")
+    expect(codes(report.errors)).toEqual(["RateLimited", "RangeError", "Unexpected"])
+    expect(codes(report.warnings)).toEqual(["RateLimited"])
   })
 
   it("turns failures into warnings where a step says so, with a default for its readers", async () => {

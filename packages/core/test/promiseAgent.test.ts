@@ -1,26 +1,23 @@
-import { agent, AgentFailedError, type AgentContext, createEverbeat, json, type SettledRun } from "@everbeat/core/promise"
+import {
+  agent,
+  type AgentContext,
+  AgentFailedError,
+  createEverbeat,
+  json,
+  type SettledRun
+} from "@everbeat/core/promise"
 import { memoryStore } from "@everbeat/store-memory/promise"
 import { Schema } from "effect"
 import { describe, expect, it } from "vitest"
+import { expectNoUnhandled, stopped, until } from "./promiseSupport.ts"
 
-const until = async (condition: () => boolean | Promise<boolean>) => {
-  for (let tries = 0; tries < 1000; tries++) {
-    if (await condition()) return
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
-  throw new Error("it did not come true")
-}
+expectNoUnhandled()
 
 interface Message {
   readonly role: "user" | "assistant" | "tool"
   readonly text: string
   readonly extra?: string | undefined
 }
-
-const stopped = (signal: AbortSignal) =>
-  new Promise<never>((_, reject) => {
-    signal.addEventListener("abort", () => reject(signal.reason), { once: true })
-  })
 
 describe("an agent", () => {
   it("resumes after a failure with its messages, notes, phases and remembered tools", async () => {
@@ -85,7 +82,11 @@ describe("an agent", () => {
     })
     await using everbeat = createEverbeat({ store: memoryStore(), agents: [never], recovery: false })
     const handle = await everbeat.agent.start(never)
-    await expect(handle.result()).rejects.toMatchObject({ name: "RunExhaustedError", code: "run-exhausted", attempts: 2 })
+    await expect(handle.result()).rejects.toMatchObject({
+      name: "RunExhaustedError",
+      code: "run-exhausted",
+      attempts: 2
+    })
     const { items } = await everbeat.checkpoints.list()
     expect(items).toMatchObject([{ runId: handle.runId, status: "exhausted", iteration: 0 }])
     expect(await everbeat.checkpoints.get(handle.runId)).toMatchObject({ messages: 0, notes: "" })
@@ -105,7 +106,10 @@ describe("an agent", () => {
     await expect(first.result()).rejects.toBeInstanceOf(Refused)
     const again = await everbeat.agent.start("refuses", { key: "k" })
     expect([again.origin, again.runId]).toEqual(["replayed", first.runId])
-    await expect(again.result()).rejects.toMatchObject({ code: "agent-failed", diagnostic: { code: "Refused", message: "no" } })
+    await expect(again.result()).rejects.toMatchObject({
+      code: "agent-failed",
+      diagnostic: { code: "Refused", message: "no" }
+    })
     expect((await again.record()).errors).toMatchObject([{ code: "Refused", message: "no" }])
   })
 
@@ -142,13 +146,18 @@ describe("an agent", () => {
   it("stores what its schema or validator accepts, and names the path of what JSON cannot hold", async () => {
     const errors: Array<unknown> = []
     const attempt = async (ctx: AgentContext<never>, messages: ReadonlyArray<unknown>) => {
-      await ctx.checkpoint.save({ messages: messages as ReadonlyArray<never> }).catch((error: unknown) => errors.push(error))
+      await ctx.checkpoint.save({ messages: messages as ReadonlyArray<never> }).catch((error: unknown) =>
+        errors.push(error)
+      )
     }
     const plain = agent("plain", {
       run: async (ctx) => {
         await attempt(ctx as never, [{ parts: [{ data: 1n }] }])
         await attempt(ctx as never, ["ok", { at: new Date(0) }])
-        return { tool: await ctx.checkpoint.tool({ id: "t", name: "t", remember: true }, () => () => "a function") === undefined }
+        return {
+          tool: await ctx.checkpoint.tool({ id: "t", name: "t", remember: true }, () => () =>
+            "a function") === undefined
+        }
       }
     })
     const dated = agent("dated", {
@@ -200,8 +209,9 @@ describe("an agent", () => {
     expect(errors[0]?.message).toContain("Map")
   })
 
-  it("rejects with an error when it threw something that is none", async () => {
-    for (const thrown of [null, undefined, "text", 7, { code: 1 }]) {
+  it.for([null, undefined, "text", 7, { code: 1 }])(
+    "rejects with an error when it threw something that is none: %s",
+    async (thrown) => {
       const odd = agent("odd", {
         run: async () => {
           throw thrown
@@ -213,7 +223,7 @@ describe("an agent", () => {
       expect(error).toBeInstanceOf(AgentFailedError)
       expect((await handle.record()).status).toBe("error")
     }
-  })
+  )
 })
 
 describe("settled", () => {

@@ -3,9 +3,9 @@
  *
  * @since 0.1.0
  */
+import { HeartbeatEngine } from "@everbeat/core/HeartbeatEngine"
 import { type Extensible, ExtensionTypeId } from "@everbeat/core/promise/Extension"
 import { InvalidOptions, type OptionProblem } from "@everbeat/core/promise/InvalidOptions"
-import { HeartbeatEngine } from "@everbeat/core/HeartbeatEngine"
 import type { RunStore } from "@everbeat/core/RunStore"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -55,7 +55,9 @@ export type Verify = (
  * @category models
  * @since 0.1.0
  */
-export interface HandlerOptions extends Omit<HeartbeatHandler.RoutesOptions<never, never>, "auth" | "heartbeats" | "payload"> {
+export interface HandlerOptions
+  extends Omit<HeartbeatHandler.RoutesOptions<never, never>, "auth" | "heartbeats" | "payload">
+{
   /** {@link tokens}, or a verification of yours. */
   readonly auth: Verify | AgentAuth.AgentAuth
   /**
@@ -133,8 +135,10 @@ export const createHandler = (everbeat: Extensible, options: HandlerOptions): Ha
   const { heartbeats, onDispose, services } = everbeat[ExtensionTypeId]
   const { auth, ...rest } = options
   const layer: Layer.Layer<HeartbeatEngine | RunStore, unknown> = Layer.effectContext(
-    Effect.map(services, (context) =>
-      Context.add(context, HeartbeatEngine, borrowEngine(Context.get(context, HeartbeatEngine))))
+    Effect.map(
+      services,
+      (context) => Context.add(context, HeartbeatEngine, borrowEngine(Context.get(context, HeartbeatEngine)))
+    )
   )
   const handler = HeartbeatHandler.make({
     ...rest,

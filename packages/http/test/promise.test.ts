@@ -39,7 +39,9 @@ describe("a handler of an instance", () => {
         return verify(token)
       }
     })
-    const response = await handler.fetch(request({ body: "{\"n\":1}", headers: { "authorization": "Bearer s3cret", "content-type": "application/json" } }))
+    const response = await handler.fetch(
+      request({ body: "{\"n\":1}", headers: { "authorization": "Bearer s3cret", "content-type": "application/json" } })
+    )
     expect([response.status, response.headers.get("everbeat-status")]).toEqual([200, "warning"])
     const report: unknown = await response.json()
     expect(report).toMatchObject({ agentName: "triage", status: "warning", warnings: ["greet: late for {\"n\":1}"] })
@@ -70,7 +72,9 @@ describe("a handler of an instance", () => {
   it("is mounted in node:http, Express, Fastify, Hono and Next", async () => {
     await using everbeat = make()
     const listen = async (handler: Handler, host: "node" | "express") => {
-      const server = host === "node" ? createServer(handler.node) : createServer(express().use("/api/agents", handler.node))
+      const server = host === "node"
+        ? createServer(handler.node)
+        : createServer(express().use("/api/agents", handler.node))
       await once(server.listen(0, "127.0.0.1"), "listening")
       const { port } = server.address() as AddressInfo
       const response = await fetch(`http://127.0.0.1:${port}/api/agents/triage/heartbeat`, {
@@ -86,7 +90,11 @@ describe("a handler of an instance", () => {
     expect(await listen(handler(), "express")).toBe(200)
     const app = fastify()
     app.register(FastifyAdapter.toFastifyPlugin(handler()), { prefix: "/api/agents" })
-    const injected = await app.inject({ method: "POST", url: "/api/agents/triage/heartbeat", headers: { authorization: "Bearer s3cret" } })
+    const injected = await app.inject({
+      method: "POST",
+      url: "/api/agents/triage/heartbeat",
+      headers: { authorization: "Bearer s3cret" }
+    })
     expect(injected.statusCode).toBe(200)
     await app.close()
     const hono = new Hono().all("/api/agents/*", HonoAdapter.toHonoHandler(handler()))
@@ -103,10 +111,16 @@ describe("dispose", () => {
       started.open()
       await Promise.race([
         release.promise,
-        new Promise((_, reject) => ctx.signal.addEventListener("abort", () => reject(ctx.signal.reason), { once: true }))
+        new Promise((_, reject) =>
+          ctx.signal.addEventListener("abort", () => reject(ctx.signal.reason), { once: true })
+        )
       ])
     })
-    const everbeat = createEverbeat({ store: memoryStore(), heartbeats: { triage: steps, other: greeting }, recovery: false })
+    const everbeat = createEverbeat({
+      store: memoryStore(),
+      heartbeats: { triage: steps, other: greeting },
+      recovery: false
+    })
     return { everbeat, handler: createHandler(everbeat, { auth: verify }), release, started: started.promise }
   }
 

@@ -120,7 +120,7 @@ const problemsOf = (options: PostgresOptions): ReadonlyArray<OptionProblem> => {
     }
   }
   if (!["auto", "check", "off"].includes(migrate)) {
-    problems.push({ option: "migrate", given: String(migrate), expected: `"auto", "check" or "off"` })
+    problems.push({ option: "migrate", given: JSON.stringify(migrate), expected: `"auto", "check" or "off"` })
   }
   if (typeof prepare !== "boolean") wrong("prepare", prepare, "true or false")
   if (typeof schema !== "string") wrong("schema", schema, "a string")

@@ -3,7 +3,6 @@
  *
  * @since 0.1.0
  */
-import type * as Layer from "effect/Layer"
 import type * as ManagedRuntime from "effect/ManagedRuntime"
 import type { AgentSupervisor } from "../AgentSupervisor.ts"
 import type { CheckpointStore } from "../CheckpointStore.ts"
@@ -16,112 +15,9 @@ import type { Extensible } from "./Extension.ts"
 import type { AnyHeartbeat } from "./Heartbeat.ts"
 import * as internal from "./internal/everbeat.ts"
 import type { Json } from "./Json.ts"
+import type { Heartbeats, LayerServices, MissingLayer, Options } from "./Options.ts"
 import type { Diagnostic, Report } from "./Report.ts"
 import type { Checkpoint, Page, Run, RunInFlight, SettledRun } from "./Run.ts"
-import type { Store, Workspace } from "./Store.ts"
-
-/**
- * Heartbeats by the agents that they are given to.
- *
- * @category models
- * @since 0.1.0
- */
-export type Heartbeats = Readonly<Record<string, AnyHeartbeat>>
-
-/**
- * How interrupted runs are looked for.
- *
- * @category models
- * @since 0.1.0
- */
-export interface RecoveryOptions {
-  /**
-   * How many recovered runs may be in flight at once.
-   *
-   * @default 4
-   */
-  readonly concurrency?: number | undefined
-  /**
-   * The pause after a poll that found something. After one that found nothing it doubles.
-   *
-   * @default "1 second"
-   */
-  readonly pollInterval?: Duration | undefined
-  /**
-   * The longest pause.
-   *
-   * @default "10 seconds"
-   */
-  readonly maxPollInterval?: Duration | undefined
-  /**
-   * How often it is logged that there are runs that nobody here continues.
-   *
-   * @default "5 minutes"
-   */
-  readonly reportInterval?: Duration | undefined
-  /**
-   * How often the files of runs that ended long ago are removed.
-   *
-   * @default "1 day"
-   */
-  readonly sweepInterval?: Duration | undefined
-  /** Folders in the repositories where agents work. */
-  readonly folders?: ReadonlyArray<string> | undefined
-}
-
-/**
- * Options of {@link createEverbeat}.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Options<H extends Heartbeats, A extends ReadonlyArray<AnyAgent>, R, E> {
-  readonly store: Store
-  /** Heartbeats by the names of the agents that they are given to. */
-  readonly heartbeats?: H | undefined
-  readonly agents?: A | undefined
-  /**
-   * Whether runs that were interrupted, here or in another process, are looked for and continued.
-   *
-   * @default true
-   */
-  readonly recovery?: boolean | RecoveryOptions | undefined
-  /** Keeps the files of agents. */
-  readonly workspace?: Workspace | undefined
-  /** Provides the services that steps which return an Effect need. */
-  readonly layer?: Layer.Layer<R, E> | undefined
-  /**
-   * How long a lease lives without renewal: after a crash, a run waits that long for another process.
-   *
-   * @default "30 seconds"
-   */
-  readonly leaseTtl?: Duration | undefined
-  /**
-   * How long one operation of the store may take.
-   *
-   * @default "5 seconds"
-   */
-  readonly storeTimeout?: Duration | undefined
-  /**
-   * How long `dispose` waits for what is in flight, in milliseconds.
-   *
-   * @default 10000
-   */
-  readonly graceMs?: number | undefined
-  /** Is told of every run that ends here, for alerts. A failure of it is logged. */
-  readonly onSettled?: ((run: SettledRun) => unknown) | undefined
-}
-
-/**
- * The services that the heartbeats need from the `layer` option.
- *
- * @category utility types
- * @since 0.1.0
- */
-export type LayerServices<H extends Heartbeats> = { [K in keyof H]: H[K] extends AnyHeartbeat<unknown, unknown, infer R>
-    // A heartbeat whose type was widened has forgotten what it needs.
-    ? unknown extends R ? never : R
-    : never }[keyof H]
 
 /**
  * The report of a heartbeat, with its codes.
@@ -359,7 +255,7 @@ export interface Everbeat<H extends Heartbeats = Heartbeats, A extends AnyAgent 
  *
  * It installs no signal handlers: when the process is told to stop, await
  * `dispose`. In development, modules are evaluated again when they change: see
- * {@link createOnce}.
+ * `createOnce`.
  *
  * **Example** (Running a heartbeat)
  *
@@ -387,42 +283,3 @@ export const createEverbeat: <
 >(
   options: Options<H, A, R, E> & MissingLayer<LayerServices<H>, R>
 ) => Everbeat<H, A[number], R, unknown> = internal.createEverbeat
-
-/**
- * Demands the `layer` option for heartbeats whose Effects need services.
- *
- * @category utility types
- * @since 0.1.0
- */
-export type MissingLayer<Needed, R> = [Exclude<Needed, R>] extends [never] ? unknown
-  : { readonly layer: Layer.Layer<Needed, unknown> }
-
-/**
- * Creates an instance once for a process, and returns the same one from then
- * on, until it is disposed.
- *
- * **When to use**
- *
- * Use in development, where a module is evaluated again when it changes, and in
- * frameworks that load a module more than once: two instances would do the same
- * work twice. It is kept on `globalThis`.
- *
- * **Gotchas**
- *
- * The first definitions stay: restart to see changed steps.
- *
- * **Example** (One instance)
- *
- * ```ts
- * import { createEverbeat, createOnce } from "@everbeat/core/promise"
- * import { memoryStore } from "@everbeat/store-memory/promise"
- *
- * const make = () => createOnce("dispatch", () => createEverbeat({ store: memoryStore() }))
- * make() === make() // => true
- * await make().dispose()
- * ```
- *
- * @category constructors
- * @since 0.1.0
- */
-export const createOnce: <T extends Extensible>(key: string, create: () => T) => T = internal.createOnce

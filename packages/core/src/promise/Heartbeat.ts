@@ -10,6 +10,7 @@ import type {
   CodesOf,
   ErrorClasses,
   ErrorsOf,
+  FailsOf,
   Readable,
   Reads,
   ResultOf,
@@ -33,9 +34,14 @@ export const HeartbeatTypeId: typeof internal.TypeId = internal.TypeId
  * @category models
  * @since 0.1.0
  */
-export interface HeartbeatOptions<Codes extends string = string> {
+export interface HeartbeatOptions<
+  Codes extends string = string,
+  Fails extends ErrorClasses | undefined = ErrorClasses | undefined
+> {
   /** The codes that `ctx.warn` takes in every step. Absent: any, for steps that declare none. */
   readonly warnings?: ReadonlyArray<Codes> | undefined
+  /** The errors that every step may throw, by their codes. Anything else is reported as `Unexpected`. */
+  readonly failsWith?: Fails | undefined
   /**
    * How many steps may run at once. Steps that name others in `after` wait for those; by default, each step waits for all
    * before it.
@@ -117,7 +123,8 @@ export interface Heartbeat<
   out W extends Diagnostic,
   out E extends Diagnostic,
   out R,
-  in out Codes extends string
+  in out Codes extends string,
+  in out Fails extends ErrorClasses | undefined
 > extends AnyHeartbeat<W, E, R> {
   /**
    * Adds a step.
@@ -133,17 +140,17 @@ export interface Heartbeat<
     const Name extends string,
     Out,
     const Warnings extends ReadonlyArray<string> | undefined = undefined,
-    Fails extends ErrorClasses | undefined = undefined,
+    Own extends ErrorClasses | undefined = undefined,
     const After extends ReadonlyArray<keyof Results & string> | undefined = undefined,
     const OnError extends "stop" | "warn" = "stop",
-    const WarnOn extends ReadonlyArray<keyof Fails & string> | undefined = undefined,
+    const WarnOn extends ReadonlyArray<keyof FailsOf<Fails, Own> & string> | undefined = undefined,
     Default = undefined
   >(
     name: Name extends keyof Results ? `'${Name}' is listed twice` : Name,
     run: (ctx: StepContext<Reads<Results, After>, CodesOf<Codes, Warnings>>) => Out,
     options?: StepOptions<
       Warnings,
-      Fails,
+      Own,
       After,
       OnError,
       WarnOn,
@@ -151,10 +158,11 @@ export interface Heartbeat<
     >
   ) => Heartbeat<
     Results & { readonly [K in Name]: Readable<Out, OnError, WarnOn, Default> },
-    W | WarningsOf<Out, Codes, Warnings, Fails, OnError, WarnOn>,
-    E | ErrorsOf<Out, Fails, OnError, WarnOn>,
+    W | WarningsOf<Out, Codes, Warnings, FailsOf<Fails, Own>, OnError, WarnOn>,
+    E | ErrorsOf<Out, FailsOf<Fails, Own>, OnError, WarnOn>,
     R | ServicesOf<Out>,
-    Codes
+    Codes,
+    Fails
   >
 }
 
@@ -166,7 +174,8 @@ export interface Heartbeat<
  * Later steps read what earlier ones returned, typed by the order of the chain.
  * Warning codes that are declared, for the heartbeat or for a step, are the only
  * ones that `ctx.warn` takes, and are typed in the report; so are failures that
- * a step declares with `failsWith`.
+ * are declared with `failsWith`. One step that declares nothing makes any code
+ * possible.
  *
  * The name tells whose pass an interrupted one was: keep it. Absent, it is the
  * agent's.
@@ -199,9 +208,11 @@ export interface Heartbeat<
  * @since 0.1.0
  */
 export const heartbeat: {
-  <const Codes extends string = string>(
+  <const Codes extends string = string, Fails extends ErrorClasses | undefined = undefined>(
     name: string,
-    options?: HeartbeatOptions<Codes>
-  ): Heartbeat<{}, never, never, never, Codes>
-  <const Codes extends string = string>(options?: HeartbeatOptions<Codes>): Heartbeat<{}, never, never, never, Codes>
+    options?: HeartbeatOptions<Codes, Fails>
+  ): Heartbeat<{}, never, never, never, Codes, Fails>
+  <const Codes extends string = string, Fails extends ErrorClasses | undefined = undefined>(
+    options?: HeartbeatOptions<Codes, Fails>
+  ): Heartbeat<{}, never, never, never, Codes, Fails>
 } = internal.heartbeat

@@ -50,7 +50,11 @@ export class InvalidOptions extends TypeError {
 
   constructor(where: string, problems: ReadonlyArray<OptionProblem>) {
     const lines = problems.map(({ expected, given, option }) => `- ${option} is ${given}: expected ${expected}`)
-    super(`${where}: ${problems.length === 1 ? "an option is" : `${problems.length} options are`} wrong\n${lines.join("\n")}`)
+    super(
+      `${where}: ${problems.length === 1 ? "an option is" : `${problems.length} options are`} wrong\n${
+        lines.join("\n")
+      }`
+    )
     this.name = "InvalidOptions"
     this.problems = problems
     this.hint = "Correct the options that are listed."

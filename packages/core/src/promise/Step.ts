@@ -103,8 +103,8 @@ export interface StepOptions<Warnings, Fails, After, OnError, WarnOn, Default> {
   /** The codes that `ctx.warn` takes here, beside those of the heartbeat. Absent: those of the heartbeat, or any. */
   readonly warnings?: Warnings | undefined
   /**
-   * The errors that it may throw, by their codes. Anything else is reported as `Unexpected`. Absent: an error is reported
-   * with its own `_tag` or name.
+   * The errors that it may throw, by their codes, beside those of the heartbeat. Anything else is reported as `Unexpected`.
+   * Absent, for both: an error is reported with its own `_tag` or name.
    */
   readonly failsWith?: Fails | undefined
   /**
@@ -120,7 +120,7 @@ export interface StepOptions<Warnings, Fails, After, OnError, WarnOn, Default> {
    * @default "stop"
    */
   readonly onError?: OnError | undefined
-  /** Codes of `failsWith` that are warnings. The step then has no result. */
+  /** Codes of declared failures that are warnings. The step then has no result. */
   readonly warnOn?: WarnOn | undefined
   /** The result of the step when it has none. */
   readonly default?: Default | undefined
@@ -161,7 +161,8 @@ export type ServicesOf<Out> = Out extends Effect.Effect<unknown, unknown, infer 
   ? Exclude<R, Core.Warns<unknown> | Core.Current | Scope.Scope>
   : never
 
-type EffectWarnings<Out> = Out extends Effect.Effect<unknown, unknown, infer R> ? R extends Core.Warns<infer W> ? Tagged<W>
+type EffectWarnings<Out> = Out extends Effect.Effect<unknown, unknown, infer R> ?
+  R extends Core.Warns<infer W> ? Tagged<W>
   : never
   : never
 
@@ -169,8 +170,18 @@ type Tagged<E> = E extends { readonly _tag: infer Tag extends string } ? Diagnos
 
 type InstanceOf<C> = C extends abstract new(...args: ReadonlyArray<never>) => infer E ? E : unknown
 
-type Declared<Fails, Codes = keyof Fails> = Codes extends keyof Fails & string ? Diagnostic<Codes, InstanceOf<Fails[Codes]>>
+type Declared<Fails, Codes = keyof Fails> = Codes extends keyof Fails & string ?
+  Diagnostic<Codes, InstanceOf<Fails[Codes]>>
   : never
+
+/**
+ * The failures that a step declares: its own, beside those of its heartbeat.
+ *
+ * @category utility types
+ * @since 0.1.0
+ */
+export type FailsOf<Shared, Fails> = Fails extends ErrorClasses ? Shared extends ErrorClasses ? Shared & Fails : Fails
+  : Shared
 
 /**
  * The failures of a step: those of an Effect by its type, else the declared
@@ -181,7 +192,9 @@ type Declared<Fails, Codes = keyof Fails> = Codes extends keyof Fails & string ?
  */
 export type FailuresOf<Out, Fails> =
   | (Out extends Effect.Effect<unknown, infer E, unknown> ? Tagged<E> : never)
-  | (Fails extends ErrorClasses ? Declared<Fails> : Out extends Effect.Effect<unknown, unknown, unknown> ? never : Diagnostic)
+  | (Fails extends ErrorClasses ? Declared<Fails>
+    : Out extends Effect.Effect<unknown, unknown, unknown> ? never
+    : Diagnostic)
 
 /**
  * The codes that `ctx.warn` takes in a step.
@@ -206,7 +219,8 @@ export type WarningsOf<Out, Codes extends string, Warnings, Fails, OnError, Warn
 
 type CodeWarning<Code extends string> = Code extends string ? Diagnostic<Code, undefined> : never
 
-type Moved<D, WarnOn> = WarnOn extends ReadonlyArray<infer Code> ? D extends Diagnostic<infer C extends string> ? C extends Code ? D
+type Moved<D, WarnOn> = WarnOn extends ReadonlyArray<infer Code> ?
+  D extends Diagnostic<infer C extends string> ? C extends Code ? D
     : never
   : never
   : never
@@ -228,7 +242,8 @@ export type ErrorsOf<Out, Fails, OnError, WarnOn> = OnError extends "warn" ? nev
  */
 export type Readable<Out, OnError, WarnOn, Default> =
   | ResultOf<Out>
-  | ([Default] extends [undefined] ? OnError extends "warn" ? undefined : WarnOn extends ReadonlyArray<unknown> ? undefined
+  | ([Default] extends [undefined] ?
+    OnError extends "warn" ? undefined : WarnOn extends ReadonlyArray<unknown> ? undefined
     : never
     : never)
 
@@ -238,4 +253,5 @@ export type Readable<Out, OnError, WarnOn, Default> =
  * @category utility types
  * @since 0.1.0
  */
-export type Reads<Results, After> = After extends ReadonlyArray<infer Name> ? Pick<Results, Name & keyof Results> : Results
+export type Reads<Results, After> = After extends ReadonlyArray<infer Name> ? Pick<Results, Name & keyof Results>
+  : Results

@@ -5,9 +5,9 @@
  */
 import type * as Layer from "effect/Layer"
 import type { CheckpointStore } from "../CheckpointStore.ts"
-import * as internal from "./internal/brand.ts"
 import type { RunStore } from "../RunStore.ts"
 import type { Workspace as CoreWorkspace } from "../Workspace.ts"
+import * as internal from "./internal/brand.ts"
 
 /**
  * Where runs and checkpoints are kept: what `memoryStore()`, `postgresStore()`

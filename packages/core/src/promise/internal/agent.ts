@@ -159,7 +159,10 @@ const contextOf = <M>(ctx: CoreContext.AgentContext<M>, calls: Calls, abort: Abo
       save: (update) => calls.run(checkpoint.save(update)),
       note: (text) => calls.run(checkpoint.note(text)),
       flush: () => calls.run(checkpoint.flush),
-      tool: <A>(call: { readonly remember?: boolean | undefined; readonly id: string; readonly name: string }, execute: (signal: AbortSignal) => A | PromiseLike<A>) => {
+      tool: <A>(
+        call: { readonly remember?: boolean | undefined; readonly id: string; readonly name: string },
+        execute: (signal: AbortSignal) => A | PromiseLike<A>
+      ) => {
         const { remember = false, ...rest } = call
         return calls.tool(
           remember
@@ -174,10 +177,12 @@ const contextOf = <M>(ctx: CoreContext.AgentContext<M>, calls: Calls, abort: Abo
       snapshot: () =>
         calls.run(workspace.snapshot.pipe(
           Effect.map((snapshot) => (snapshot === undefined ? undefined : keptOf(snapshot))),
-          Effect.mapError((error) => new FilesNotKeptError(error.message, {
-            hint: "hint" in error ? error.hint : undefined,
-            cause: error
-          }))
+          Effect.mapError((error) =>
+            new FilesNotKeptError(error.message, {
+              hint: "hint" in error ? error.hint : undefined,
+              cause: error
+            })
+          )
         ))
     },
     warn: (code, message, options) => told(ctx.warn(warning(code, message, options))),

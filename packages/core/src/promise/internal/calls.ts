@@ -44,15 +44,13 @@ export class Calls {
   /** Waits until nothing is pending any more. */
   readonly over: Effect.Effect<void> = Effect.suspend(() => {
     this.ended = true
-    return this.settled
+    return this.settled()
   })
 
-  private get settled(): Effect.Effect<void> {
-    return Effect.suspend(() =>
-      this.pending.size === 0
-        ? Effect.void
-        : Effect.andThen(Effect.promise(() => Promise.allSettled(this.pending)), this.settled)
-    )
+  private settled(): Effect.Effect<void> {
+    return this.pending.size === 0
+      ? Effect.void
+      : Effect.flatMap(Effect.promise(() => Promise.allSettled(this.pending)), () => this.settled())
   }
 
   private track<A>(fiber: Fiber.Fiber<A, unknown>, stoppable = false): Promise<A> {

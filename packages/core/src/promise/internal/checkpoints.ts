@@ -40,8 +40,7 @@ const inFlight = (
 ): Effect.Effect<RunInFlight, RunAlreadySettled | RunNotFound | StoreError, RunStore> =>
   Effect.flatMap(
     Effect.flatMap(RunStore, (store) => store.get(runId)),
-    (run) =>
-      isSettled(run) ? Effect.fail(new RunAlreadySettled({ runId, status: run.status })) : Effect.succeed(run)
+    (run) => isSettled(run) ? Effect.fail(new RunAlreadySettled({ runId, status: run.status })) : Effect.succeed(run)
   )
 
 export const makeCheckpoints = (

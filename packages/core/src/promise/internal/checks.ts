@@ -93,7 +93,9 @@ export const either = (...checks: ReadonlyArray<Check>): Check => (value) => {
 /** Fields that may be absent. */
 export const optional = (checks: Readonly<Record<string, Check>>): Readonly<Record<string, Check>> =>
   Object.fromEntries(
-    Object.entries(checks).map(([key, check]) => [key, (value: unknown) => value === undefined ? undefined : check(value)])
+    Object.entries(checks).map((
+      [key, check]
+    ) => [key, (value: unknown) => value === undefined ? undefined : check(value)])
   )
 
 /** How many letters have to be put in, taken out or replaced to get from one text to the other. */
@@ -133,7 +135,9 @@ export const problemsOf = (
     return {
       option: at(name),
       given: describe(options[name]),
-      expected: other === undefined ? `nothing: the options are ${known.join(", ")}` : `nothing: perhaps ${other} is meant`
+      expected: other === undefined
+        ? `nothing: the options are ${known.join(", ")}`
+        : `nothing: perhaps ${other} is meant`
     }
   })
   return [...wrong, ...unknown]

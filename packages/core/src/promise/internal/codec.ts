@@ -6,7 +6,7 @@ import * as SchemaIssue from "effect/SchemaIssue"
 import type { MessageCodec } from "../../MessageCodec.ts"
 import type { Json, StandardResult, StandardSchema, Stored } from "../Json.ts"
 import { isRecord } from "./checks.ts"
-import { normalise, NotJson } from "./normalise.ts"
+import { normalise, type NotJson } from "./normalise.ts"
 
 const isCodec = <A>(stored: Stored<A>): stored is MessageCodec<A> => isRecord(stored) && "maxBytes" in stored
 
@@ -25,7 +25,9 @@ const issueAt = (path: ReadonlyArray<PropertyKey>, message: string): SchemaIssue
   return path.length === 0 ? issue : new SchemaIssue.Pointer(path, issue)
 }
 
-const keyOf = (key: PropertyKey | { readonly key: PropertyKey }): PropertyKey => (typeof key === "object" ? key.key : key)
+const keyOf = (
+  key: PropertyKey | { readonly key: PropertyKey }
+): PropertyKey => (typeof key === "object" ? key.key : key)
 
 const judged = <A>(result: StandardResult<A>): Effect.Effect<A, SchemaIssue.Issue> => {
   if (result.issues === undefined) return Effect.succeed(result.value)
@@ -54,16 +56,14 @@ const standardCodec = <A>({ "~standard": { validate } }: StandardSchema<A>): Sch
     })
   const codec = Schema.Json.pipe(Schema.decodeTo(Schema.Unknown, {
     decode: SchemaGetter.transformEffect((stored: unknown) => check(stored)),
-    encode: SchemaGetter.transformEffect((value: unknown) =>
-      Effect.tap(toJson(value), (json) => check(json))
-    )
+    encode: SchemaGetter.transformEffect((value: unknown) => Effect.tap(toJson(value), (json) => check(json)))
   }))
   // What was validated is an `A`: a schema of the unknown cannot say so.
   return codec as unknown as Schema.Codec<A, Json>
 }
 
 /** Any JSON value. */
-export const jsonCodec: Schema.Codec<unknown, Json> = standardCodec({
+const jsonCodec: Schema.Codec<unknown, Json> = standardCodec({
   "~standard": { version: 1, vendor: "everbeat", validate: (value) => ({ value }) }
 })
 

@@ -1,6 +1,6 @@
 /** Builds heartbeats of the engine out of chains of functions. */
 import * as Core from "../../Heartbeat.ts"
-import * as CoreStep from "../../Step.ts"
+import type { HeartbeatOptions } from "../Heartbeat.ts"
 import {
   aCount,
   aDuration,
@@ -20,8 +20,10 @@ import {
   strings
 } from "./checks.ts"
 import { normalise, NotJson } from "./normalise.ts"
+import { present } from "./present.ts"
+import type { Declared } from "./raise.ts"
 import { retrySchedule } from "./retry.ts"
-import { type AnyStep, type StepSpec, stepOf } from "./step.ts"
+import { type AnyStep, stepOf, type StepSpec } from "./step.ts"
 
 export const TypeId = "~everbeat/core/promise/Heartbeat"
 
@@ -29,6 +31,7 @@ const durability = oneOf("coalesce", "sync")
 
 const heartbeatChecks = optional({
   warnings: strings,
+  failsWith: (value) => classes(value),
   concurrency: either(aCount(1), oneOf("unbounded")),
   onCritical: oneOf("stop", "continue"),
   stepTimeout: aDuration(1),
@@ -56,8 +59,9 @@ const classes: Check = (value) =>
     ? undefined
     : "an object of error classes, such as { RateLimited }"
 
-const stepChecks = (earlier: ReadonlyArray<string>, options: unknown) => {
-  const fails = isRecord(options) && isRecord(options["failsWith"]) ? Object.keys(options["failsWith"]) : []
+const stepChecks = (earlier: ReadonlyArray<string>, shared: Declared | undefined, options: unknown) => {
+  const own = isRecord(options) && isRecord(options["failsWith"]) ? options["failsWith"] : {}
+  const fails = Object.keys({ ...shared, ...own })
   const among = (known: ReadonlyArray<string>, what: string): Check => (value) =>
     Array.isArray(value) && value.every((one) => known.includes(one))
       ? undefined
@@ -67,7 +71,7 @@ const stepChecks = (earlier: ReadonlyArray<string>, options: unknown) => {
     failsWith: classes,
     after: among(earlier, "names of earlier steps"),
     onError: oneOf("stop", "warn"),
-    warnOn: among(fails, "codes of failsWith"),
+    warnOn: among(fails, "codes of declared failures"),
     default: anything,
     retry: either(aCount(0), anObject),
     timeout: aDuration(1),
@@ -81,12 +85,20 @@ export class Chain {
   readonly name: string | undefined
   readonly steps: ReadonlyArray<string>
   private readonly options: Core.Options
+  /** Failures that every step may have. */
+  private readonly shared: Declared | undefined
   private readonly specs: ReadonlyArray<StepSpec>
   private readonly built = new Map<string, Core.Any<never>>()
 
-  constructor(name: string | undefined, options: Core.Options, specs: ReadonlyArray<StepSpec>) {
+  constructor(
+    name: string | undefined,
+    options: Core.Options,
+    shared: Declared | undefined,
+    specs: ReadonlyArray<StepSpec>
+  ) {
     this.name = name
     this.options = options
+    this.shared = shared
     this.specs = specs
     this.steps = specs.map((spec) => spec.name)
   }
@@ -95,7 +107,7 @@ export class Chain {
     const where = `heartbeat(${this.name === undefined ? "" : JSON.stringify(this.name)}).step(${describe(name)})`
     const wrong = [
       ...problemsOf({ name, run }, { name: aStepName, run: aFunction }),
-      ...problemsOf(options, stepChecks(this.steps, options)),
+      ...problemsOf(options, stepChecks(this.steps, this.shared, options)),
       ...(isRecord(options) && isRecord(options["retry"]) ? problemsOf(options["retry"], retryChecks, "retry") : [])
     ]
     refuse(where, wrong)
@@ -103,10 +115,14 @@ export class Chain {
       refuse(where, [{ option: "name", given: JSON.stringify(name), expected: "another name: it is listed twice" }])
     }
     // What the checks have found out.
-    const spec = { name, run, earlier: this.steps, ...(options as object) } as StepSpec
+    const given = { name, run, earlier: this.steps, ...(options as object) } as StepSpec
+    const failsWith = this.shared === undefined && given.failsWith === undefined
+      ? undefined
+      : { ...this.shared, ...given.failsWith }
+    const spec = { ...given, failsWith }
     checkDefault(where, spec)
     if (spec.retry !== undefined) retrySchedule(spec.retry)
-    return new Chain(this.name, this.options, [...this.specs, spec])
+    return new Chain(this.name, this.options, this.shared, [...this.specs, spec])
   }
 
   /** The heartbeat of the engine. */
@@ -121,7 +137,7 @@ export class Chain {
       return step
     })
     // The order was checked with every step; the types of a list that is built at run time say nothing of it.
-    const made = Core.make(name, steps as ReadonlyArray<CoreStep.Any>, this.options) as unknown as Core.Any<never>
+    const made = Core.make(name, steps, this.options) as unknown as Core.Any<never>
     this.built.set(name, made)
     return made
   }
@@ -151,8 +167,9 @@ export const heartbeat = (...args: ReadonlyArray<unknown>): never => {
     ...(named ? problemsOf({ name: first }, { name: aName }) : []),
     ...problemsOf(options, heartbeatChecks)
   ])
-  const { warnings: _, ...core } = options as Core.Options & { readonly warnings?: unknown }
-  return new Chain(named ? String(first) : undefined, core, []) as never
+  const { failsWith, warnings: _, ...core } = options as HeartbeatOptions
+  return new Chain(typeof first === "string" ? first : undefined, present(core), failsWith, []) as never
 }
 
-export const isChain = (value: unknown): value is Chain => typeof value === "object" && value !== null && TypeId in value
+export const isChain = (value: unknown): value is Chain =>
+  typeof value === "object" && value !== null && TypeId in value

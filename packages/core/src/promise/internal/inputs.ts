@@ -3,7 +3,7 @@ import { isRunId, type RunId } from "../../RunId.ts"
 import { InvalidInputError, NotStorableError } from "../EverbeatError.ts"
 import type { Json } from "../Json.ts"
 import * as Checks from "./checks.ts"
-import { normalise, NotJson } from "./normalise.ts"
+import { normalise, type NotJson } from "./normalise.ts"
 
 const who = {
   agentId: Checks.aString,

@@ -1,7 +1,7 @@
 /** Runs a function of the user that returns a value, a promise or an Effect. */
 import * as Effect from "effect/Effect"
 import type { Abort } from "./abort.ts"
-import { type Declared, type Raised, raise } from "./raise.ts"
+import { type Declared, raise, type Raised } from "./raise.ts"
 
 /** A `then` that throws when it is looked at is left to `Promise.resolve`, which rejects with that. */
 const isThenable = (value: unknown): value is PromiseLike<unknown> => {

@@ -35,7 +35,11 @@ const heartbeatProblems = (heartbeats: Readonly<Record<string, unknown>>): Reado
     const option = `heartbeats.${agentName}`
     const wrongName = Checks.aName(agentName)
     if (wrongName !== undefined) {
-      return [{ option, given: `given to ${Checks.describe(agentName)}`, expected: `given to an agent named ${wrongName}` }]
+      return [{
+        option,
+        given: `given to ${Checks.describe(agentName)}`,
+        expected: `given to an agent named ${wrongName}`
+      }]
     }
     if (!isChain(value)) return [{ option, given: Checks.describe(value), expected: "heartbeat().step(...)" }]
     if (value.steps.length === 0) return [{ option, given: "a heartbeat without steps", expected: "at least one step" }]

@@ -116,7 +116,7 @@ export const warning = (
     _tag: typeof code === "string" && code !== "" ? code : "Unknown",
     message: typeof message === "string" ? message : describe(message),
     hint: typeof hint === "string" ? hint : undefined,
-    url: url === undefined ? undefined : String(url),
+    url: typeof url === "string" ? url : isA(url, URL) ? url.href : undefined,
     value: undefined
   })
 }

@@ -35,13 +35,15 @@ const attemptOf = ({ endedAt, startedAt, ...attempt }: Core.Attempt): Attempt =>
 })
 
 /** What the codes of its diagnostics are, only the types of the heartbeat know. */
-export const reportOf = <R extends Report>({ errors, finishedAt, startedAt, steps, warnings, ...report }: AnyReport): R => {
+export const reportOf = <R extends Report>(
+  { errors, finishedAt, startedAt, steps, warnings, ...report }: AnyReport
+): R => {
   const made: Report = {
     ...report,
     startedAt: dateOf(startedAt),
     finishedAt: dateOf(finishedAt),
     warnings: warnings.map(diagnosticOf),
-    errors: errors.map(diagnosticOf) as Report["errors"],
+    errors: errors.map(diagnosticOf),
     steps: steps.map(stepOf)
   }
   return made as R
@@ -75,7 +77,16 @@ export const checkpointOf = (
 
 export const keptOf = (
   { commit, createdAt, reason, refs, seq, skipped, skippedCount, summary }: WorkspaceSnapshot
-): KeptFiles => ({ seq, reason, createdAt: dateOf(createdAt), commit, refs, files: summary.files, skipped, skippedCount })
+): KeptFiles => ({
+  seq,
+  reason,
+  createdAt: dateOf(createdAt),
+  commit,
+  refs,
+  files: summary.files,
+  skipped,
+  skippedCount
+})
 
 export const restoredOf = ({ base, branch, complete, cwd, inPlace, path, snapshot }: Restored): RestoredFiles => ({
   path,

@@ -7,7 +7,7 @@ import { lower } from "./raise.ts"
 /** A predicate of the user that throws decides nothing: the failure stays what it is. */
 const guarded = (decide: (error: unknown) => boolean) => (error: unknown): boolean => {
   try {
-    return decide(lower(error)) === true
+    return decide(lower(error))
   } catch {
     return false
   }

@@ -1,5 +1,5 @@
 /** A step of a chain as a step of the engine. */
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { ResultRefused } from "../../Fault.ts"

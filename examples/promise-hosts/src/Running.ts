@@ -1,0 +1,6 @@
+/** A host that serves Dispatch. */
+export interface Running {
+  readonly name: string
+  readonly url: string
+  readonly stop: () => Promise<void>
+}
