@@ -7,6 +7,7 @@ const core = "packages/core/src/Run.ts"
 const kit = "packages/core/src/testing/RunTest.ts"
 const memory = "packages/store-memory/src/MemoryStore.ts"
 const redis = "packages/store-redis/src/RedisStore.ts"
+const effectAi = "packages/adapter-effect-ai/src/EffectAi.ts"
 const http = "packages/http/src/Server.ts"
 
 const wrong: ReadonlyArray<readonly [why: string, file: string, code: string]> = [
@@ -19,6 +20,12 @@ const wrong: ReadonlyArray<readonly [why: string, file: string, code: string]> =
   ["a store imports a workspace", redis, `const git = await import("@everbeat/workspace-git/GitWorkspace")`],
   ["a store imports the driver of another one", redis, `import { Pool } from "pg"`],
   ["http imports a store", http, `type Memory = import("@everbeat/store-memory/MemoryStore").Options`],
+  [
+    "an adapter of a loop imports a store",
+    effectAi,
+    `import { MemoryStore } from "@everbeat/store-memory/MemoryStore"`
+  ],
+  ["an adapter imports the framework of another one", effectAi, `import { Agent } from "@openai/agents"`],
   ["a package imports an example", http, `import { Dispatch } from "@everbeat/example-dispatch/Dispatch"`],
   ["a package leaves its sources", core, `import { thing } from "../../../examples/dispatch/src/Forge.ts"`],
   ["a package reads the sources of another one", http, `import { Step } from "../../core/src/Step.ts"`],

@@ -1,3 +1,4 @@
+import { EffectAi } from "@everbeat/adapter-effect-ai"
 import { Heartbeat, HeartbeatEngine, RunStore, Step, Workspace } from "@everbeat/core"
 import { createEverbeat, heartbeat, InvalidOptions } from "@everbeat/core/promise"
 import * as CoreStep from "@everbeat/core/Step"
@@ -25,6 +26,13 @@ const double = CoreStep.make(
 const dispatch = Heartbeat.make("dispatch", [count, double])
 
 const layer = HeartbeatEngine.layer.pipe(Layer.provideMerge(MemoryStore.layer))
+
+// Each adapter brings the loop of its framework. The declarations of the Agents SDK are not clean without `skipLibCheck`:
+// that adapter is only run.
+const openAIAgents: string = "@everbeat/adapter-openai-agents"
+const { OpenAIAgents } = await import(openAIAgents)
+const loops: ReadonlyArray<unknown> = [EffectAi.loop, OpenAIAgents.loop]
+if (!loops.every((loop) => typeof loop === "function")) throw new Error("an adapter has no loop")
 
 const program = Effect.gen(function*() {
   const report = yield* Heartbeat.run(dispatch, { agent: "triage", key: "1" })

@@ -6,6 +6,8 @@ const allowed: Record<string, ReadonlyArray<string>> = {
   "adapter-ai-sdk": ["@everbeat/core", "ai"],
   "core": [],
   "http": ["@everbeat/core"],
+  "adapter-effect-ai": ["@everbeat/core"],
+  "adapter-openai-agents": ["@everbeat/core", "@openai/agents"],
   "store-memory": ["@everbeat/core"],
   "store-postgres": ["@everbeat/core", "pg"],
   "store-redis": ["@everbeat/core", "ioredis"],

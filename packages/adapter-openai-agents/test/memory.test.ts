@@ -1,0 +1,15 @@
+import { describe } from "@effect/vitest"
+import { MemoryStore } from "@everbeat/store-memory"
+import { Layer } from "effect"
+import { suite } from "../../../test/loops/suite.ts"
+import { make, makeStreamed } from "./support.ts"
+
+const points = ["unsent", "unanswered", "answered"] as const
+
+describe("a run of the Agents SDK", () => {
+  suite("memory", () => Layer.fresh(MemoryStore.layer), make, { points })
+})
+
+describe("a streamed run of the Agents SDK", () => {
+  suite("memory", () => Layer.fresh(MemoryStore.layer), makeStreamed, { points: ["unanswered"] })
+})
