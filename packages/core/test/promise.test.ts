@@ -228,7 +228,7 @@ describe("options", () => {
     } catch (error) {
       text = error instanceof InvalidOptions ? error.message : `not InvalidOptions: ${String(error)}`
     }
-    expect(messages.filter((message) => !text.includes(message)), text).toEqual([])
+    expect(messages.filter((message) => !text.includes(message))).toEqual([])
     expect(text.split("\n")).toHaveLength(messages.length + 1)
   })
 })
