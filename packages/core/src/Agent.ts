@@ -165,13 +165,17 @@ export interface Options<in out M, in out A, in out E, out R> {
 }
 
 /**
- * Any agent that needs no more than the services `R`, whatever its messages are.
+ * Any agent that needs no more than the services `R`, whatever its name and its messages are.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Any<out R = unknown> {
-  readonly [TypeId]: { readonly _R: Types.Covariant<R> }
+export interface Any<out R = unknown, out A = unknown, out E = unknown> {
+  readonly [TypeId]: {
+    readonly _A: Types.Covariant<A>
+    readonly _E: Types.Covariant<E>
+    readonly _R: Types.Covariant<R>
+  }
   readonly name: string
   readonly version: string
 }
@@ -182,7 +186,7 @@ export interface Any<out R = unknown> {
  * @category models
  * @since 0.1.0
  */
-export interface Agent<out Name extends string, in out M, out A, out E, out R> extends Any<R> {
+export interface Agent<out Name extends string, in out M, out A, out E, out R> extends Any<R, A, E> {
   readonly [TypeId]: {
     readonly _M: Types.Invariant<M>
     readonly _A: Types.Covariant<A>
@@ -309,11 +313,11 @@ export const make = <const Name extends string, M, E, R, A = void>(
  * @category running
  * @since 0.1.0
  */
-export const start = <Name extends string, M, A, E, R>(
-  self: Agent<Name, M, A, E, R>,
+export const start = <A, E, R>(
+  self: Any<R, A, E>,
   options: StartOptions = {}
 ): Effect.Effect<AgentHandle<A, E>, AgentStartError, R | AgentSupervisor> =>
-  Effect.flatMap(AgentSupervisor, (supervisor) => supervisor.start(self, options))
+  Effect.flatMap(AgentSupervisor, (supervisor) => supervisor.start(internal.erased(self), options))
 
 /**
  * Continues an interrupted run as its next attempt, also an exhausted one.
@@ -326,12 +330,12 @@ export const start = <Name extends string, M, A, E, R>(
  * @category running
  * @since 0.1.0
  */
-export const resume = <Name extends string, M, A, E, R>(
-  self: Agent<Name, M, A, E, R>,
+export const resume = <A, E, R>(
+  self: Any<R, A, E>,
   runId: RunId,
   options: ResumeOptions = {}
 ): Effect.Effect<AgentHandle<A, E>, ResumeError, R | AgentSupervisor> =>
-  Effect.flatMap(AgentSupervisor, (supervisor) => supervisor.resume(self, runId, options))
+  Effect.flatMap(AgentSupervisor, (supervisor) => supervisor.resume(internal.erased(self), runId, options))
 
 /**
  * Cancels a run, wherever it is, and those that it started.

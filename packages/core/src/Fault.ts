@@ -45,7 +45,7 @@ export class StepTimeout extends Schema.TaggedError<StepTimeout>("@everbeat/core
     }.`
   }
   get hint(): string {
-    return "Raise the limit with Step.timeout, or make the step faster."
+    return "Raise the timeout of the step, or make the step faster."
   }
 }
 
@@ -88,7 +88,7 @@ export class DeadlineExceeded
     }.`
   }
   get hint(): string {
-    return "Raise the heartbeat's deadline, or give slow steps a shorter limit with Step.timeout."
+    return "Raise the heartbeat's deadline, or give slow steps a shorter timeout."
   }
 }
 
@@ -109,7 +109,7 @@ export class ResultRefused
     return `The result does not fit its schema: ${this.issue}`
   }
   get hint(): string {
-    return "Return what its result schema describes, or widen the schema."
+    return "Return what its result schema describes, JSON where it has none, or widen the schema."
   }
 }
 

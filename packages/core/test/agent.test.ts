@@ -102,7 +102,7 @@ it.layer(layer)("an agent", (it) => {
       }
       const found: Record<string, unknown> = {}
       for (const [name, agent] of Object.entries(cases)) {
-        const handle = yield* Agent.start<"t", string, unknown, Bad, never>(agent)
+        const handle = yield* Agent.start<unknown, Bad, never>(agent)
         const record = yield* handle.record
         assert.strictEqual(record.status, "error", name)
         assert.strictEqual((yield* stored(handle.runId)).status, "error")

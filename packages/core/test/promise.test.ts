@@ -1,4 +1,4 @@
-import { createEverbeat, heartbeat, InvalidOptions } from "@everbeat/core/promise"
+import { agent, createEverbeat, heartbeat, InvalidOptions } from "@everbeat/core/promise"
 import { memoryStore } from "@everbeat/store-memory/promise"
 import { Effect } from "effect"
 import { describe, expect, it } from "vitest"
@@ -185,5 +185,50 @@ describe("options", () => {
       "recovery.concurrency: 0"
     ])
     expect(make).toThrow("perhaps onSettled is meant")
+  })
+
+  const step = (name: unknown, run: unknown, options?: unknown) => () =>
+    heartbeat("triage").step("first", () => 1).step(name as "x", run as () => 1, options as {})
+  const wrong: ReadonlyArray<readonly [string, () => unknown, ReadonlyArray<string>]> = [
+    ["a heartbeat", () => heartbeat("triage", { concurrency: 1.5, grace: "soon", warnings: [1] } as never), [
+      "warnings is an array: expected an array of strings",
+      "concurrency is 1.5: expected a whole number of at least 1, or \"unbounded\"",
+      "grace is \"soon\": expected milliseconds or a text such as \"10 seconds\", at least 0 ms"
+    ]],
+    ["a heartbeat's name", () => heartbeat("../triage"), ["name is \"../triage\": expected 1 to 128 letters"]],
+    ["a step", step("", "run", { onErorr: "warn", retry: { times: -1, factor: 0 }, after: ["zeroth"], timeout: 0 }), [
+      "name is \"\": expected a name of 1 to 128 bytes",
+      "run is \"run\": expected a function",
+      "after is an array: expected an array of names of earlier steps: first",
+      "timeout is 0",
+      "onErorr is \"warn\": expected nothing: perhaps onError is meant",
+      "retry.times is -1",
+      "retry.factor is 0"
+    ]],
+    ["failures", step("x", () => 1, { failsWith: ["RateLimited"], warnOn: ["RateLimited"] }), [
+      "failsWith is an array: expected an object of error classes, such as { RateLimited }",
+      "warnOn is an array: expected an array of codes of declared failures: there are none"
+    ]],
+    ["a default", step("x", () => 1, { default: { at: new Date(0) } }), [
+      "default.at: an instance of Date is not JSON"
+    ]],
+    ["a step that is listed twice", step("first", () => 1), ["name is \"first\": expected another name"]],
+    ["an agent", () => agent("coder", { timeout: Number.NaN, message: {}, checkpoint: { every: 0 } } as never), [
+      "run is undefined: expected a function",
+      "message is an object: expected json(), a validator (Standard Schema), or a schema of Effect",
+      "timeout is NaN",
+      "checkpoint.every is 0"
+    ]],
+    ["nothing at all", () => createEverbeat(undefined as never), ["the options is undefined: expected an object"]]
+  ]
+  it.for(wrong)("of %s say what is expected", ([, make, messages]) => {
+    let text = ""
+    try {
+      make()
+    } catch (error) {
+      text = error instanceof InvalidOptions ? error.message : `not InvalidOptions: ${String(error)}`
+    }
+    expect(messages.filter((message) => !text.includes(message))).toEqual([])
+    expect(text.split("\n")).toHaveLength(messages.length + 1)
   })
 })

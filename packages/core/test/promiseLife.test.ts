@@ -55,6 +55,37 @@ describe("dispose", () => {
     ])
   })
 
+  it("does not wait for what ignores it, and is not troubled by what that rejects with later", async () => {
+    const [stepStarted, agentStarted, late] = [gate(), gate(), gate()]
+    const told: Array<unknown> = []
+    const steps = heartbeat({ grace: 5 }).step("deaf", async () => {
+      stepStarted.open()
+      await late.promise
+      throw new Error("too late")
+    })
+    const deaf = agent("deaf", {
+      grace: 5,
+      run: async (ctx) => {
+        agentStarted.open()
+        await late.promise
+        await ctx.checkpoint.save({ messages: ["late"] }).catch((error: unknown) => told.push(error))
+        void ctx.checkpoint.tool({ id: "t", name: "t" }, () => told.push("ran"))
+        void ctx.checkpoint.flush()
+        throw new Error("too late")
+      }
+    })
+    const everbeat = createEverbeat({ store: memoryStore(), heartbeats: { triage: steps }, agents: [deaf] })
+    const run = everbeat.run("triage").catch((error: unknown) => error)
+    const { result } = await everbeat.agent.start("deaf")
+    const answer = result().catch((error: unknown) => error)
+    await Promise.all([stepStarted.promise, agentStarted.promise])
+    await everbeat.dispose({ graceMs: 0 })
+    expect([await run, await answer]).toMatchObject([{ code: "run-interrupted" }, { code: "run-interrupted" }])
+    late.open()
+    await until(() => told.length === 1)
+    expect(told).toMatchObject([{ code: "lease-lost" }])
+  })
+
   it("leaves nothing that can be called", async () => {
     const everbeat = createEverbeat({ store: memoryStore() })
     await everbeat.ready()

@@ -8,7 +8,7 @@ import { Hono } from "hono"
 import { once } from "node:events"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
-import { describe, expect, it } from "vitest"
+import { describe, expect, it, vi } from "vitest"
 
 const gate = () => {
   let open = (): void => {}
@@ -67,6 +67,36 @@ describe("a handler of an instance", () => {
     expect(response.status).toBe(200)
     const { items } = await everbeat.runs.list()
     expect(items).toMatchObject([{ callerId: "triage-2" }])
+  })
+
+  it("continues and discards what was interrupted, with recovery of the instance", async () => {
+    const started = gate()
+    let tries = 0
+    const steps = heartbeat().step("wait", async (ctx) => {
+      if (++tries > 1) return
+      started.open()
+      await new Promise((_, reject) =>
+        ctx.signal.addEventListener("abort", () => reject(ctx.signal.reason), { once: true })
+      )
+    })
+    await using everbeat = createEverbeat({
+      store: memoryStore(),
+      heartbeats: { triage: steps },
+      recovery: { pollInterval: "1 hour", maxPollInterval: "1 hour" }
+    })
+    const handler = createHandler(everbeat, { auth: verify })
+    await everbeat.ready()
+    const controller = new AbortController()
+    const call = everbeat.run("triage", { signal: controller.signal }).catch(() => undefined)
+    await started.promise
+    controller.abort()
+    await call
+    const listed = await handler.fetch(request({ method: "GET" }, "/api/agents/triage/checkpoints"))
+    const { items: [run] } = await listed.json()
+    expect(run).toMatchObject({ status: "interrupted" })
+    const resumed = await handler.fetch(request({}, `/api/agents/triage/checkpoints/${run.runId}/resume`))
+    expect(resumed.status).toBe(202)
+    await vi.waitFor(async () => expect(await everbeat.runs.get(run.runId)).toMatchObject({ status: "ok" }))
   })
 
   it("is mounted in node:http, Express, Fastify, Hono and Next", async () => {

@@ -61,8 +61,8 @@ export const definitionOf = <M, A, E, R>(agent: Agent<string, M, A, E, R>): Defi
 }
 
 /** Any agent, for callers that neither make nor read its messages: what runs it takes them from its own codec. */
-export const erased = <R>(agent: Any<R>): Agent<string, unknown, unknown, unknown, R> =>
-  agent as Compiled<string, unknown, unknown, unknown, R> // of whatever messages: `M` is invariant
+export const erased = <R, A, E>(agent: Any<R, A, E>): Agent<string, unknown, A, E, R> =>
+  agent as Compiled<string, unknown, A, E, R> // of whatever messages: `M` is invariant
 
 const isRetryable = (error: unknown): boolean =>
   Predicate.hasProperty(error, "isRetryable") && error.isRetryable === true
