@@ -82,10 +82,17 @@ describe("Agent.make", () => {
     expect<Agent.Services<"no agent">>().type.toBe<never>()
     // The messages are not part of it, and nothing in it is `any`.
     expect<Agent.Any["name"]>().type.toBe<string>()
-    expect<keyof Agent.Any[typeof Agent.TypeId]>().type.toBe<"_R">()
+    expect<keyof Agent.Any[typeof Agent.TypeId]>().type.toBe<"_A" | "_E" | "_R">()
     expect<Agent.Any>().type.not.toBeAssignableTo<typeof plain>()
     const some: Agent.Any<never> = plain
-    expect(Agent.start).type.not.toBeCallableWith(some)
+    // It can be started all the same: what it answers is unknown.
+    expect(Agent.start(some)).type.toBe<
+      Effect.Effect<
+        AgentHandle.AgentHandle<unknown, unknown>,
+        AgentError.AgentStartError,
+        AgentSupervisor.AgentSupervisor
+      >
+    >()
   })
 })
 
