@@ -16,7 +16,8 @@ const untyped = (value: unknown): any => value
 const answerAfter = Effect.fnUntraced(function*(
   duration: Duration.Input,
   path: string,
-  make: (waiting: Effect.Effect<never>) => Parameters<typeof hostWith>[0] & { readonly auth?: AgentAuth.AgentAuth }
+  make: (waiting: Effect.Effect<never>) => Parameters<typeof hostWith>[0] & { readonly auth?: AgentAuth.AgentAuth },
+  method = "GET"
 ) {
   const reached = yield* Deferred.make<void>()
   const clock = yield* TestClock.make()
@@ -24,7 +25,7 @@ const answerAfter = Effect.fnUntraced(function*(
   const { auth: verify = known, ...faults } = make(Effect.andThen(Deferred.succeed(reached, undefined), Effect.never))
   const layer = Layer.provideMerge(hostWith(faults), Layer.succeed(Clock.Clock, clock))
   const handler = yield* acquire(() => HeartbeatHandler.make({ heartbeats, auth: verify, layer }))
-  const pending = yield* Effect.forkChild(callOf(handler)(path, { token }))
+  const pending = yield* Effect.forkChild(callOf(handler)(path, { method, token }))
   yield* Deferred.await(reached)
   yield* clock.adjust(duration)
   return (yield* Fiber.join(pending)).json.type
@@ -125,6 +126,26 @@ describe("a store that does not answer", () => {
       const get = yield* answerAfter("5 seconds", one, (waiting) => ({ runs: () => ({ get: () => waiting }) }))
       assert.strictEqual(get, problem("store-unavailable"))
     }))
+
+  const runId = "01a1fc4b-0e11-76af-a7f8-60f1a1b3dc01"
+  const interrupted = Effect.succeed(untyped({ runId, agentName: "triage", kind: "heartbeat", status: "interrupted" }))
+  const claim = () => Effect.succeed(untyped({ lease: { runId, owner: "me", fence: 1 } }))
+  for (
+    const [operation, method, path, faults] of [
+      ["claim", "DELETE", `/api/agents/triage/checkpoints/${runId}`, {}],
+      ["delete", "DELETE", `/api/agents/triage/checkpoints/${runId}`, { claim }],
+      ["requestCancel", "POST", `${runs}/${runId}/cancel`, {}]
+    ] as const
+  ) {
+    it.live(`at ${operation} is store-unavailable after five seconds as well`, () =>
+      Effect.gen(function*() {
+        const answer = yield* answerAfter("5 seconds", path, (waiting) => ({
+          runs: () => ({ get: () => interrupted }),
+          checkpoints: () => ({ ...faults, [operation]: () => waiting })
+        }), method)
+        assert.strictEqual(answer, problem("store-unavailable"))
+      }))
+  }
 })
 
 describe("dispose", () => {

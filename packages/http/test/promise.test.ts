@@ -201,6 +201,8 @@ describe("options", () => {
       () => createHandler({} as never, { auth: verify }),
       () => createHandler(everbeat, {} as never),
       () => createHandler(everbeat, { auth: verify, base: "/x" } as never),
+      // @ts-expect-error -- the instance tells of settled runs
+      () => createHandler(everbeat, { auth: verify, onSettled: () => {} }),
       () => tokens({}),
       () => tokens({ triage: "the token itself" })
     ]

@@ -16,9 +16,10 @@ export type Exchange = (request: Incoming, written: Promise<void> | undefined) =
 
 const exchanges = new WeakMap<object, Exchange>()
 
-export const offerExchange = (handler: object, exchange: Exchange): void => {
-  exchanges.set(handler, exchange)
+/** Known by its function: who puts another one in its place, such as a guard, is asked. */
+export const offerExchange = (fetch: object, exchange: Exchange): void => {
+  exchanges.set(fetch, exchange)
 }
 
-/** Nothing for the handlers of others, also of those that only call one of this package. */
-export const exchangeOf = (handler: object): Exchange | undefined => exchanges.get(handler)
+/** Nothing for the functions of others, also of those that only call one of this package. */
+export const exchangeOf = (fetch: object): Exchange | undefined => exchanges.get(fetch)

@@ -157,9 +157,8 @@ export const makeHost = <R, E>(
     return disposing
   }
 
-  const handler = { fetch, dispose, settled: hub, [Symbol.asyncDispose]: () => dispose() }
-  offerExchange(handler, exchange)
-  return handler
+  offerExchange(fetch, exchange)
+  return { fetch, dispose, settled: hub, [Symbol.asyncDispose]: () => dispose() }
 }
 
 const checkGrace = (graceMs: number): void => {

@@ -51,7 +51,7 @@ const answerOf = async (
   incoming: Incoming,
   written: Promise<void>
 ): Promise<Answer> => {
-  const exchange = exchangeOf(handler)
+  const exchange = exchangeOf(handler.fetch)
   if (exchange !== undefined) return exchange(incoming, written)
   const request = toWebRequest(incoming)
   announceWrite(request, written)

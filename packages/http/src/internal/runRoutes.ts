@@ -95,14 +95,14 @@ export const makeRunActions = Effect.fnUntraced(function*(basePath: string, { fi
       const lease = Lease.newest(yield* Effect.mapError(inFlight(params), () => error))
       return lease?.owner === owner ? lease : yield* error
     })
-    const claimed = Effect.matchEffect(claim(runId, owner, holdFor), {
+    const claimed = Effect.matchEffect(limited("claim", () => claim(runId, owner, holdFor)), {
       onSuccess: ({ lease }) => Effect.succeed(lease),
       onFailure: (error): Effect.Effect<Lease.Lease, ClaimError> =>
         error._tag === "StoreError" ? damaged(error) : Effect.fail(error)
     })
     // Without a supervisor there are passes here, which have no files.
     const discarded: Effect.Effect<void, DiscardError> = supervisor === undefined
-      ? Effect.flatMap(claimed, remove)
+      ? Effect.flatMap(claimed, (lease) => limited("delete", () => remove(lease)))
       : Effect.provideContext(supervisor.discard(runId), workspaces)
     // Uninterruptible: what is claimed is deleted, whoever hangs up.
     yield* Effect.uninterruptible(discarded).pipe(
@@ -120,7 +120,9 @@ export const makeRunActions = Effect.fnUntraced(function*(basePath: string, { fi
     const { requestCancel } = yield* store
     yield* inFlight(params)
     const stopped: Effect.Effect<AgentRun | undefined, Effect.Error<ReturnType<AgentSupervisor["Service"]["cancel"]>>> =
-      supervisor === undefined ? Effect.as(requestCancel(runId), undefined) : supervisor.cancel(runId)
+      supervisor === undefined
+        ? Effect.as(limited("requestCancel", () => requestCancel(runId)), undefined)
+        : supervisor.cancel(runId)
     const closed = yield* stopped.pipe(logStoreError, Effect.mapError(actionProblemOf))
     // Its owner learns of it with its next renewal; here it need not wait for that.
     if (closed === undefined) yield* cancelHere(runId)

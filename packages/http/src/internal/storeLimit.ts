@@ -1,7 +1,7 @@
 import { StoreError } from "@everbeat/core/StoreError"
 import * as Effect from "effect/Effect"
 
-/** Bounds a question to the run store, which a request waits for. */
+/** Bounds a question to a store, which a request waits for. */
 export const limited = <A, E>(operation: string, ask: () => Effect.Effect<A, E>): Effect.Effect<A, E | StoreError> =>
   Effect.timeoutOrElse(Effect.suspend(ask), {
     duration: "5 seconds",
