@@ -50,13 +50,13 @@ export type Verify = (
 
 /**
  * Options of {@link createHandler}: those of `HeartbeatHandler`, without what
- * the instance has.
+ * the instance has: of settled runs it tells by its own `onSettled`.
  *
  * @category models
  * @since 0.1.0
  */
 export interface HandlerOptions
-  extends Omit<HeartbeatHandler.RoutesOptions<never, never>, "auth" | "heartbeats" | "payload">
+  extends Omit<HeartbeatHandler.RoutesOptions<never, never>, "auth" | "heartbeats" | "onSettled" | "payload">
 {
   /** {@link tokens}, or a verification of yours. */
   readonly auth: Verify | AgentAuth.AgentAuth
@@ -224,6 +224,7 @@ const known = new Set([
   "graceMs",
   "maxBodyBytes",
   "operatorTokens",
+  "publicDescription",
   "publicReadiness",
   "rateLimit",
   "respondWithinMs",
