@@ -50,7 +50,7 @@ export type Verify = (
 
 /**
  * Options of {@link createHandler}: those of `HeartbeatHandler`, without what
- * the instance has: it tells of settled runs itself.
+ * the instance has: of settled runs it tells by its own `onSettled`.
  *
  * @category models
  * @since 0.1.0
@@ -224,6 +224,7 @@ const known = new Set([
   "graceMs",
   "maxBodyBytes",
   "operatorTokens",
+  "publicDescription",
   "publicReadiness",
   "rateLimit",
   "respondWithinMs",

@@ -195,6 +195,31 @@ describe("dispose", () => {
 })
 
 describe("options", () => {
+  it("that the types allow are taken", async () => {
+    await using everbeat = make()
+    const handler = createHandler(
+      everbeat,
+      {
+        auth: verify,
+        basePath: "",
+        docs: false,
+        errorStatus: 200,
+        graceMs: 1_000,
+        maxBodyBytes: 1_000,
+        operatorTokens: [],
+        publicDescription: true,
+        publicReadiness: true,
+        rateLimit: { limit: 10, windowMs: 1_000 },
+        respondWithinMs: 60_000,
+        waitUntil: () => undefined
+      } satisfies Required<Parameters<typeof createHandler>[1]>
+    )
+
+    expect((await handler.fetch(request())).status).toBe(200)
+    expect((await handler.fetch(new Request("http://localhost/api/openapi.json"))).status).toBe(200)
+    await handler.dispose()
+  })
+
   it("that are wrong are told of at once", async () => {
     await using everbeat = make()
     const wrong: ReadonlyArray<() => unknown> = [
