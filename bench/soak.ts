@@ -122,7 +122,7 @@ const onPostgres = Effect.gen(function*() {
 const runs = { postgres: onPostgres, memory: onMemory }
 
 const points = (samples: ReadonlyArray<Sample>, name: string, unit = 1): ReadonlyArray<Point> =>
-  samples.map((sample) => [sample.minutes, Number(Reflect.get(sample, name)) / unit])
+  samples.map((sample) => [sample.minutes, (sample[name] ?? Number.NaN) / unit])
 
 const panelsOf = (samples: ReadonlyArray<Sample>): ReadonlyArray<Panel> => {
   const line = (name: string, of: string, unit = 1) => ({ name, points: points(samples, of, unit) })

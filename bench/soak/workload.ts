@@ -2,7 +2,7 @@
 import {
   Agent,
   AgentSupervisor,
-  CheckpointStore,
+  type CheckpointStore,
   Heartbeat,
   HeartbeatEngine,
   Recovery,
