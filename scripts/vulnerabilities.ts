@@ -6,10 +6,12 @@ export interface Verdict {
   readonly says: ReadonlyArray<string>
 }
 
-const serious = ["high", "critical"]
+const serious = new Set(["high", "critical"])
 
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null && !Array.isArray(value)
+
+const textOf = (value: unknown, otherwise: string): string => typeof value === "string" ? value : otherwise
 
 const parse = (text: string): unknown => {
   try {
@@ -28,12 +30,12 @@ export const verdictOf = (report: string): Verdict => {
   const json = parse(report)
   if (!isRecord(json)) return unknown("npm printed no report")
   const { vulnerabilities } = json
-  if (!isRecord(vulnerabilities)) return unknown(String(json["message"] ?? "the report lists nothing"))
+  if (!isRecord(vulnerabilities)) return unknown(textOf(json["message"], "the report lists nothing"))
   const found = Object.entries(vulnerabilities).map(([name, entry]) => ({
     name,
-    severity: isRecord(entry) ? String(entry["severity"]) : "unknown"
+    severity: isRecord(entry) ? textOf(entry["severity"], "unknown") : "unknown"
   }))
-  const bad = found.filter(({ severity }) => serious.includes(severity))
+  const bad = found.filter(({ severity }) => serious.has(severity))
   if (bad.length > 0) return { failed: true, says: bad.map(({ name, severity }) => `${name}: ${severity}`) }
   return { failed: false, says: [`no high or critical vulnerability is known; ${found.length} of lower severity`] }
 }

@@ -18,7 +18,6 @@ interface Locked {
 
 interface Manifest {
   readonly name: string
-  readonly private?: boolean
   readonly scripts?: Readonly<Record<string, string>>
 }
 
@@ -47,8 +46,8 @@ const treeOf = (start: ReadonlyArray<string>): ReadonlyArray<readonly [place: st
     seen.set(place, entry)
     for (const name of needs(entry)) {
       const found = find(place, name)
-      expect(found, `${place} needs ${name}, which the lockfile does not have`).toBeDefined()
-      if (found !== undefined) visit(found)
+      if (found === undefined) throw new Error(`${place} needs ${name}, which the lockfile does not have`)
+      visit(found)
     }
   }
   for (const place of start) visit(place)
@@ -58,6 +57,8 @@ const treeOf = (start: ReadonlyArray<string>): ReadonlyArray<readonly [place: st
 const published = Object.keys(packages).filter((place) => /^packages\/[^/]+$/.test(place))
 const tree = treeOf(published)
 const foreign = tree.filter(([place]) => !place.startsWith("packages/"))
+
+const registry = "https://registry.npmjs.org/"
 
 const licences = new Set(["MIT", "ISC", "Apache-2.0", "BSD-3-Clause", "(AFL-2.1 OR BSD-3-Clause)"])
 
@@ -70,10 +71,11 @@ describe("what is installed with the packages", () => {
   it("runs no script when it is installed, ours included", () => {
     expect(tree.filter(([, { hasInstallScript }]) => hasInstallScript === true).map(([place]) => place)).toEqual([])
     const hooks = /^(?:pre|post)?(?:install|prepare)$|^prepublish$/
-    for (const file of filesOf("packages/*/package.json")) {
-      const { scripts = {} }: Manifest = JSON.parse(textOf(file))
-      expect(Object.keys(scripts).filter((name) => hooks.test(name)), file).toEqual([])
-    }
+    const ours = filesOf("packages/*/package.json").flatMap((file) => {
+      const { name, scripts = {} }: Manifest = JSON.parse(textOf(file))
+      return Object.keys(scripts).filter((script) => hooks.test(script)).map((script) => `${name}: ${script}`)
+    })
+    expect(ours).toEqual([])
   })
 
   it("is under a licence that asks for no more than to be named", () => {
@@ -82,11 +84,11 @@ describe("what is installed with the packages", () => {
   })
 
   it("is pinned by its content, and comes from the registry", () => {
-    for (const [place, { integrity, resolved }] of foreign) {
-      expect(integrity, place).toMatch(/^sha512-/)
-      // Absent where it is the registry that is asked.
-      expect(resolved ?? "https://registry.npmjs.org/", place).toMatch(/^https:\/\/registry\.npmjs\.org\//)
-    }
+    // Without an address it is the registry that is asked.
+    const odd = foreign.filter(([, { integrity = "", resolved = registry }]) =>
+      !integrity.startsWith("sha512-") || !resolved.startsWith(registry)
+    )
+    expect(odd).toEqual([])
   })
 
   it("of core is Effect, and of store-memory and http nothing more", () => {
