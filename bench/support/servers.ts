@@ -16,7 +16,7 @@ const quietly = async <A>(start: () => Promise<A>): Promise<A> => {
   }
 }
 
-const acquirePool = (config: PoolConfig) =>
+export const acquirePool = (config: PoolConfig) =>
   Effect.acquireRelease(
     Effect.sync(() => new Pool(config).on("error", () => {})),
     (pool) => Effect.promise(() => pool.end())

@@ -67,6 +67,13 @@ export interface Options {
   readonly maxBytes?: number | undefined
   /** Compresses (raw DEFLATE) what takes more bytes than this, where that makes it smaller. Off when absent. */
   readonly compressAbove?: number | undefined
+  /**
+   * Bytes that a compressed message may inflate to. A longer one is neither written nor read: a small row that somebody put
+   * into the store cannot take the memory of the process.
+   *
+   * @default 67108864
+   */
+  readonly maxInflatedBytes?: number | undefined
   /** Encrypts messages, notes and workspace, bound to their run and row. Off when absent. */
   readonly encryption?: Encryption | undefined
 }
@@ -81,6 +88,7 @@ export interface MessageCodec<in out M> extends Options {
   readonly schema: Schema.Codec<M, Schema.Json>
   readonly version: number
   readonly maxBytes: number
+  readonly maxInflatedBytes: number
 }
 
 /**
@@ -124,7 +132,7 @@ export class MessageTooLarge
     return `${this.path} takes ${this.bytes} bytes; ${this.limit} are allowed.`
   }
   get hint(): string {
-    return "Shorten it, compress it (compressAbove), or raise the codec's maxBytes."
+    return "Shorten it, compress it (compressAbove), or raise the codec's maxBytes, or maxInflatedBytes where it is compressed."
   }
 }
 
@@ -198,7 +206,8 @@ export const make = <M, E>(schema: Schema.Codec<M, E>, options: Options = {}): M
   ...options,
   schema: jsonOf(schema),
   version: options.version ?? 1,
-  maxBytes: options.maxBytes ?? 16 * 1024 * 1024
+  maxBytes: options.maxBytes ?? 16 * 1024 * 1024,
+  maxInflatedBytes: options.maxInflatedBytes ?? 64 * 1024 * 1024
 })
 
 // internal

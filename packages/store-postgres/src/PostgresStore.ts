@@ -208,8 +208,8 @@ const millis = (duration: Duration.Input): number => Duration.toMillis(Duration.
 
 const ownPool = ({ connectTimeout, maxConnections, pool, prepare, statementTimeout, url }: Options) => {
   const timeout = millis(statementTimeout ?? "10 seconds")
-  const acquire = Effect.sync(() =>
-    new Pool({
+  const acquire = Effect.sync(() => {
+    const own = new Pool({
       application_name: "everbeat",
       keepAlive: true,
       max: maxConnections ?? 10,
@@ -221,6 +221,8 @@ const ownPool = ({ connectTimeout, maxConnections, pool, prepare, statementTimeo
       ...pool,
       ...(url === undefined ? undefined : { connectionString: Redacted.isRedacted(url) ? Redacted.value(url) : url })
     })
-  )
+    // For good: connections close after `end` has answered, and a server that is faster reports an error of one.
+    return own.on("error", ignore)
+  })
   return Effect.acquireRelease(acquire, (pool) => Effect.promise(() => pool.end().catch(ignore)))
 }

@@ -92,6 +92,22 @@ const refuseRoot = Effect.fnUntraced(function*({ fs, path }: Deps, top: string) 
   if (holdsHome || path.dirname(top) === top) return yield* new RefusedRoot({ path: top })
 })
 
+/**
+ * The agent may write `.git/config`, where `core.worktree` names any folder as the top: a snapshot would hold what is there.
+ * A true top has a `.git` that leads to the repository, also in a worktree or a submodule.
+ */
+const refuseRedirected = Effect.fnUntraced(function*(
+  { fs, path }: Deps,
+  { gitDir, top }: Pick<Repository, "top" | "gitDir">
+) {
+  const dotGit = path.join(top, ".git")
+  const real = (file: string) => Effect.orElseSucceed(fs.realPath(file), () => file)
+  const pointer = yield* Effect.orElseSucceed(fs.readFileString(dotGit), () => "")
+  const [, target] = /^gitdir: (.+?)\r?\n?$/s.exec(pointer) ?? []
+  const leadsTo = target === undefined ? dotGit : path.resolve(top, target)
+  if ((yield* real(leadsTo)) !== (yield* real(gitDir))) return yield* new NotARepository({ path: top })
+})
+
 /** Finds the repository of a folder, and checks that snapshots of it can be taken. */
 export const open = Effect.fnUntraced(function*(
   deps: Deps,
@@ -106,6 +122,7 @@ export const open = Effect.fnUntraced(function*(
   const version = yield* versionOf(deps, cwd)
   const located = yield* locate(deps, cwd)
   yield* refuseRoot(deps, located.top)
+  yield* refuseRedirected(deps, located)
   yield* heal(deps, located.common)
   const repository = { ...located, version }
   deps.state.repositories.set(cwd, repository)

@@ -13,7 +13,7 @@ import type * as Scope from "effect/Scope"
 import { type MessageCodec, MessageTooLarge, MessageUnreadable, Unencodable } from "../../MessageCodec.ts"
 import type { RunId } from "../../RunId.ts"
 import { StoreError } from "../../StoreError.ts"
-import { deflate, inflate } from "./compression.ts"
+import { deflate, inflate, InflatedTooLarge } from "./compression.ts"
 import { offence, render } from "./plain.ts"
 
 /** The format of a stored text. It changes when an older reader could not read it. */
@@ -80,7 +80,7 @@ const build = <M>(
   subtle: SubtleCrypto | undefined,
   sealer: Sealer | undefined
 ) => {
-  const { compressAbove, maxBytes, version } = codec
+  const { compressAbove, maxBytes, maxInflatedBytes, version } = codec
   const encode = Schema.encodeEffect(codec.schema, { onExcessProperty: "error" })
   const decode = Schema.decodeEffect(codec.schema)
 
@@ -108,6 +108,10 @@ const build = <M>(
     if (compressAbove !== undefined && data.length > compressAbove) {
       const smaller: Packed = { layer: "z", data: yield* deflate(data), json: undefined }
       if (storedBytes(smaller) < storedBytes(packed)) packed = smaller
+      // What could not be read back is not written.
+      if (packed.layer === "z" && data.length > maxInflatedBytes) {
+        return yield* new MessageTooLarge({ path, bytes: data.length, limit: maxInflatedBytes })
+      }
     }
     const bytes = storedBytes(packed)
     if (bytes > maxBytes) return yield* new MessageTooLarge({ path, bytes, limit: maxBytes })
@@ -201,8 +205,13 @@ const build = <M>(
     if (Result.isFailure(decoded)) return yield* unreadable(place, "corrupt", "its body is not Base64")
     const data = encrypted === "" ? decoded.success : yield* decrypt(decoded.success, keyId, place, header)
     const json = layer === "j" ? data : yield* Effect.mapError(
-      inflate(data),
-      () => unreadable(place, "corrupt", "its compressed body is damaged")
+      inflate(data, maxInflatedBytes),
+      (cause) =>
+        unreadable(
+          place,
+          "corrupt",
+          cause instanceof InflatedTooLarge ? cause.message : "its compressed body is damaged"
+        )
     )
     return { json, version: Number(written) }
   })
