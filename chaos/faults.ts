@@ -1,0 +1,143 @@
+/** What goes wrong, in an order that the seed decides. */
+import { setTimeout as sleep } from "node:timers/promises"
+import type { Fleet, Worker } from "./fleet.ts"
+import type { Random } from "./random.ts"
+
+/** How often each has happened. */
+export interface Counts {
+  kills: number
+  terminations: number
+  freezes: number
+  restarts: number
+  cuts: number
+  blackouts: number
+  lostAnswers: number
+  latencies: number
+}
+
+export const none = (): Counts => ({
+  kills: 0,
+  terminations: 0,
+  freezes: 0,
+  restarts: 0,
+  cuts: 0,
+  blackouts: 0,
+  lostAnswers: 0,
+  latencies: 0
+})
+
+interface Given {
+  readonly fleet: Fleet
+  readonly worker: Worker
+  readonly random: Random
+  readonly counts: Counts
+}
+
+/** A fault, and what must be waited for before it is over. */
+type Fault = (given: Given) => Promise<void>
+
+const kill: Fault = async ({ counts, worker }) => {
+  counts.kills++
+  worker.signal("SIGKILL")
+}
+
+const terminate: Fault = async ({ counts, worker }) => {
+  counts.terminations++
+  worker.signal("SIGTERM")
+}
+
+/** Longer than its leases live: others take its runs over, and then it wakes up. */
+const freeze: Fault = async ({ counts, fleet, random, worker }) => {
+  counts.freezes++
+  const millis = fleet.options.leaseMillis * random.between(1.1, 2)
+  worker.isFrozen = true
+  worker.signal("SIGSTOP")
+  await sleep(millis)
+  worker.signal("SIGCONT")
+  worker.isFrozen = false
+}
+
+const restart: Fault = async ({ counts, fleet, random }) => {
+  counts.restarts++
+  await fleet.options.server.restart(random.next() < 0.5, random.between(0, 600))
+}
+
+const cut: Fault = async ({ counts, fleet, random, worker }) => {
+  counts.cuts++
+  // In the middle of what one of them sends, or all at once.
+  if (random.next() < 0.5) {
+    worker.proxy.stopAfter(random.integer(3000), worker.proxy.restore)
+    await sleep(1500)
+    worker.proxy.restore()
+  } else {
+    for (const { proxy } of fleet.workers) proxy.cut()
+  }
+}
+
+const blackout: Fault = async ({ counts, random, worker }) => {
+  counts.blackouts++
+  const millis = random.between(200, 3500)
+  worker.proxy.down()
+  await sleep(millis)
+  worker.proxy.up()
+}
+
+/** The store does what it is asked, and nobody hears of it. */
+const loseAnswers: Fault = async ({ counts, random, worker }) => {
+  counts.lostAnswers++
+  const millis = random.between(50, 1500)
+  worker.proxy.withholdAnswers(() => {})
+  await sleep(millis)
+  worker.proxy.restore()
+}
+
+const slowDown: Fault = async ({ counts, random, worker }) => {
+  counts.latencies++
+  const millis = random.between(20, 400)
+  const length = random.between(1000, 3000)
+  worker.proxy.delay(millis)
+  await sleep(length)
+  worker.proxy.delay(0)
+}
+
+/** Each round has all of these, in another order. */
+const round: ReadonlyArray<Fault> = [
+  kill,
+  kill,
+  kill,
+  terminate,
+  freeze,
+  freeze,
+  restart,
+  cut,
+  cut,
+  blackout,
+  loseAnswers,
+  slowDown
+]
+
+/** Does one thing after the other for so long, and returns when all is as before. */
+export const inject = async (fleet: Fleet, random: Random, seconds: number): Promise<Counts> => {
+  const counts = none()
+  const until = performance.now() + seconds * 1000
+  const underWay = new Set<Promise<void>>()
+  let hand: Array<Fault> = []
+  while (performance.now() < until) {
+    await sleep(random.between(200, 700))
+    if (hand.length === 0) hand = random.shuffled(round)
+    const fault = hand.pop() ?? kill
+    const chosen = random.integer(fleet.workers.length)
+    // A process that is frozen already is left to its fate.
+    const worker = [...fleet.workers.slice(chosen), ...fleet.workers].find(({ isFrozen }) => !isFrozen)
+    if (worker === undefined) continue
+    const done = fault({ fleet, worker, random, counts }).finally(() => underWay.delete(done))
+    underWay.add(done)
+    if (fault === restart) await done
+  }
+  await Promise.all(underWay)
+  for (const { proxy } of fleet.workers) {
+    proxy.up()
+    proxy.restore()
+  }
+  return counts
+}
