@@ -99,7 +99,7 @@ const redis = (url: string): Reader => {
       }))
     const all = async <A>(kind: string, each: (key: string) => Promise<A>) =>
       Promise.all(Array.from(split(kind).values(), ({ key }) => each(key)))
-    const due = new Set((await all("due", (key) => client.zrange(key, 0, -1))).flat())
+    const due = new Set((await all("due", (key) => client.zrange(key, "0", "-1"))).flat())
     const [now = 0] = await client.time()
     // Those whose lease has ended.
     const ended = (key: string) => client.zrangebyscore(key, "-inf", Number(now) * 1000)

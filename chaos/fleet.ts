@@ -86,6 +86,7 @@ export class Worker {
     })
     await started.loaded
     tell(started.child, { type: "start", config })
+    if (this.fleet.isQuiet) tell(started.child, { type: "quiet" })
   }
 
   signal(signal: NodeJS.Signals): void {
@@ -127,6 +128,7 @@ export class Fleet {
   /** Loaded and waiting: to load takes longer than most of what a worker does. */
   private readonly spares: Array<Process> = []
   private isOver = false
+  isQuiet = false
 
   constructor(options: FleetOptions) {
     this.options = options
@@ -139,6 +141,12 @@ export class Fleet {
       this.workers.push(new Worker(this, index, await startProxy(server.url, server.port)))
     }
     await Promise.all(this.workers.map((worker) => worker.start()))
+  }
+
+  /** Nobody begins anything new, also those who come back later. */
+  quieten(): void {
+    this.isQuiet = true
+    for (const worker of this.workers) worker.tell({ type: "quiet" })
   }
 
   take(): Process {

@@ -90,7 +90,7 @@ export const runOn = async (options: RunOptions): Promise<Report> => {
     say(`${store}: ${size} workers for ${seconds} s, seed ${seed}`)
     const counts = await inject(fleet, random(seed), seconds)
     say(`${store}: ${JSON.stringify(counts)}; waiting until everything has ended`)
-    for (const worker of fleet.workers) worker.tell({ type: "quiet" })
+    fleet.quieten()
     const reader = openReader(store, server.url)
     const alone = await settleDown(fleet, reader, say)
     await fleet.stop()
