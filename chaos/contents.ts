@@ -61,11 +61,11 @@ const postgres = (url: string): Reader => {
       `select r.run_id, r.fence, r.next_row, r.iteration, r.status, r.record, r.settled_at is not null as settled,
         (r.attempt >= r.max_attempts or r.stalled >= 2) and r.lease_until < clock_timestamp() as spent,
         r.due is not null or r.segments <> '[]' or r.notes is not null or r.workspace is not null as kept,
-        (select count(*)::int from ${space}.row w where w.run_id = r.run_id) as rows
+        (select count(*)::int from ${space}.run_row w where w.run_id = r.run_id) as rows
       from ${space}.run r`
     )
     const strays = await pool.query<{ readonly run_id: string; readonly rows: number }>(
-      `select w.run_id, count(*)::int as rows from ${space}.row w
+      `select w.run_id, count(*)::int as rows from ${space}.run_row w
         where not exists (select from ${space}.run r where r.run_id = w.run_id) group by w.run_id`
     )
     return {

@@ -131,5 +131,10 @@ const run = (config: WorkerConfig) => {
 }
 
 process.once("disconnect", () => process.exit(1))
-process.once("message", ({ config }: Extract<ToWorker, { type: "start" }>) => run(config))
+const start = (message: ToWorker): void => {
+  if (message.type !== "start") return
+  process.off("message", start)
+  run(message.config)
+}
+process.on("message", start)
 say({ type: "loaded" })
