@@ -48,8 +48,11 @@ const checkLost = (lines: ReadonlyArray<Line>, stored: Stored | undefined, say: 
       const lost = save.position > grant.position || (save.iteration ?? 0) > grant.iteration ||
         save.rows.some(({ digest, row }) => given.has(row) ? given.get(row) !== digest : row >= grant.position)
       if (lost) {
-        say("lostAcknowledged", `saved up to row ${save.position}, iteration ${save.iteration} (${at(save)}); ${grant.how} ` +
-          `gave up to row ${grant.position}, iteration ${grant.iteration} (${at(grant)})`)
+        say(
+          "lostAcknowledged",
+          `saved up to row ${save.position}, iteration ${save.iteration} (${at(save)}); ${grant.how} ` +
+            `gave up to row ${grant.position}, iteration ${grant.iteration} (${at(grant)})`
+        )
       }
     }
   }
@@ -58,8 +61,11 @@ const checkLost = (lines: ReadonlyArray<Line>, stored: Stored | undefined, say: 
       save.fence === refused.fence && save.t < refused.t0 && save.position > (refused.position ?? Infinity)
     )
     if (save !== undefined) {
-      say("lostAcknowledged", `saved up to row ${save.position} (${at(save)}); the next one is said to be ` +
-        `${refused.position} (${at(refused)})`)
+      say(
+        "lostAcknowledged",
+        `saved up to row ${save.position} (${at(save)}); the next one is said to be ` +
+          `${refused.position} (${at(refused)})`
+      )
     }
   }
   const attempts = only(lines, "attempt")
@@ -69,30 +75,43 @@ const checkLost = (lines: ReadonlyArray<Line>, stored: Stored | undefined, say: 
       (iteration < flush.iteration || flush.messages.some((digest, index) => messages[index] !== digest))
     )
     if (behind !== undefined) {
-      say("lostAcknowledged", `flushed ${flush.messages.length} messages, iteration ${flush.iteration} (${at(flush)}); a later ` +
-        `attempt was given ${behind.messages.length}, iteration ${behind.iteration} (${at(behind)})`)
+      say(
+        "lostAcknowledged",
+        `flushed ${flush.messages.length} messages, iteration ${flush.iteration} (${at(flush)}); a later ` +
+          `attempt was given ${behind.messages.length}, iteration ${behind.iteration} (${at(behind)})`
+      )
     }
   }
   const settled = only(lines, "settled").at(0)
   const deleted = only(lines, "deleted").length > 0
   if (stored === undefined) {
     const known = [...grants, ...saves].at(0)
-    if (known !== undefined && !deleted) say("lostAcknowledged", `the run was known (${at(known)}) and is not in the store`)
+    if (known !== undefined && !deleted) {
+      say("lostAcknowledged", `the run was known (${at(known)}) and is not in the store`)
+    }
     return
   }
   if (settled !== undefined && (stored.state !== "settled" || stored.status !== settled.status)) {
-    say("lostAcknowledged", `settled as ${settled.status} (${at(settled)}); the store has it as ${stored.status ?? stored.state}`)
+    say(
+      "lostAcknowledged",
+      `settled as ${settled.status} (${at(settled)}); the store has it as ${stored.status ?? stored.state}`
+    )
   }
   if (stored.state !== "settled") {
-    const ahead = saves.find(({ iteration, position }) => position > stored.position || (iteration ?? 0) > stored.iteration)
+    const ahead = saves.find(({ iteration, position }) =>
+      position > stored.position || (iteration ?? 0) > stored.iteration
+    )
     if (ahead !== undefined) {
       say("lostAcknowledged", `saved up to row ${ahead.position} (${at(ahead)}); the store has ${stored.position}`)
     }
   } else if (stored.status !== "cancelled") {
     for (const { step, save } of acknowledgedSteps(lines)) {
       if (stored.steps.get(step.name) !== step.startedAt) {
-        say("lostAcknowledged", `the outcome of ${step.name} from ${step.startedAt} was saved (${at(save)}); the record has ` +
-          `one from ${stored.steps.get(step.name)}`)
+        say(
+          "lostAcknowledged",
+          `the outcome of ${step.name} from ${step.startedAt} was saved (${at(save)}); the record has ` +
+            `one from ${stored.steps.get(step.name)}`
+        )
       }
     }
   }
@@ -110,8 +129,11 @@ const checkFence = (lines: ReadonlyArray<Line>, say: Say): void => {
   for (const write of only(lines, "saved", "settled", "released", "deleted", "renewed")) {
     const newer = grants.find(({ fence, t }) => fence > write.fence && t < write.t0)
     if (newer !== undefined) {
-      say("acceptedAfterFence", `${write.e} with fence ${write.fence} (${at(write)}), although ${newer.fence} had been handed ` +
-        `out (${at(newer)})`)
+      say(
+        "acceptedAfterFence",
+        `${write.e} with fence ${write.fence} (${at(write)}), although ${newer.fence} had been handed ` +
+          `out (${at(newer)})`
+      )
     }
     const end = ends.find((end) => end !== write && end.t < write.t0)
     if (end !== undefined && write.e !== "settled") {
@@ -137,8 +159,11 @@ const checkClaims = (lines: ReadonlyArray<Line>, leaseMicros: number, say: Say):
       if (hold.fence >= grant.fence || hold.t > grant.t0) continue
       if (grant.t >= hold.t0 + leaseMicros - clockSlackMicros) continue
       if (asked.some(({ fence, t }) => fence === hold.fence && t <= grant.t)) continue
-      say("doubleClaims", `${grant.how} with fence ${grant.fence} (${at(grant)}) while ${hold.fence} held the lease (${hold.e}, ` +
-        `${at(hold)})`)
+      say(
+        "doubleClaims",
+        `${grant.how} with fence ${grant.fence} (${at(grant)}) while ${hold.fence} held the lease (${hold.e}, ` +
+          `${at(hold)})`
+      )
     }
   }
 }
@@ -150,15 +175,21 @@ const checkRepeated = (lines: ReadonlyArray<Line>, say: Say): void => {
   for (const { save, step } of acknowledgedSteps(lines)) {
     const repeated = again(step.name, save.t)
     if (repeated !== undefined) {
-      say("repeatedSyncSteps", `the outcome of ${step.name} was saved (${at(save)}) and it began again (${at(repeated)}, fence ` +
-        `${repeated.fence})`)
+      say(
+        "repeatedSyncSteps",
+        `the outcome of ${step.name} was saved (${at(save)}) and it began again (${at(repeated)}, fence ` +
+          `${repeated.fence})`
+      )
     }
   }
   for (const grant of only(lines, "granted")) {
     for (const { step } of grant.rows) {
       const repeated = step && steps.find((line) => line.step === step.name && line.fence >= grant.fence)
       if (repeated) {
-        say("repeatedSyncSteps", `${step.name} was among what ${grant.how} gave (${at(grant)}) and began again (${at(repeated)})`)
+        say(
+          "repeatedSyncSteps",
+          `${step.name} was among what ${grant.how} gave (${at(grant)}) and began again (${at(repeated)})`
+        )
       }
     }
   }
@@ -166,20 +197,28 @@ const checkRepeated = (lines: ReadonlyArray<Line>, say: Say): void => {
   for (const kept of only(lines, "kept")) {
     const repeated = did.find(({ call, t }) => call === kept.call && t > kept.t)
     if (repeated !== undefined) {
-      say("repeatedCalls", `the outcome of ${kept.call} was durable (${at(kept)}) and it was made again (${at(repeated)})`)
+      say(
+        "repeatedCalls",
+        `the outcome of ${kept.call} was durable (${at(kept)}) and it was made again (${at(repeated)})`
+      )
     }
   }
   const settled = only(lines, "settled").at(0)
   const late = settled && [...steps, ...did].find(({ t }) => t > settled.t)
   if (late) {
-    say(late.e === "step" ? "repeatedSyncSteps" : "repeatedCalls", `settled (${at(settled)}), and work began after that (${at(late)})`)
+    say(
+      late.e === "step" ? "repeatedSyncSteps" : "repeatedCalls",
+      `settled (${at(settled)}), and work began after that (${at(late)})`
+    )
   }
 }
 
 const checkEnd = (lines: ReadonlyArray<Line>, stored: Stored | undefined, say: Say): void => {
   const settled = only(lines, "settled")
   const [first, second] = settled
-  if (first !== undefined && second !== undefined) say("settledTwice", `settled (${at(first)}) and again (${at(second)})`)
+  if (first !== undefined && second !== undefined) {
+    say("settledTwice", `settled (${at(first)}) and again (${at(second)})`)
+  }
   if (stored !== undefined && stored.state !== "settled") say("stuck", `it is still ${stored.state}`)
   for (const what of stored?.residue ?? []) say("leftBehind", `it has ended, and there are ${what} left of it`)
 }
@@ -199,7 +238,11 @@ const checkAgents = (byRun: ReadonlyMap<string, ReadonlyArray<Line>>): ReadonlyA
       const other = keys.get(`${agent} ${key}`)
       keys.set(`${agent} ${key}`, one.first)
       if (other !== undefined) {
-        violations.push({ offence: "doubleClaims", run, what: `${key} of ${agent} began ${other.run} before (${at(other)})` })
+        violations.push({
+          offence: "doubleClaims",
+          run,
+          what: `${key} of ${agent} began ${other.run} before (${at(other)})`
+        })
       }
     }
     if (kind !== "heartbeat") continue
@@ -210,7 +253,9 @@ const checkAgents = (byRun: ReadonlyMap<string, ReadonlyArray<Line>>): ReadonlyA
       violations.push({
         offence: "doubleClaims",
         run,
-        what: `${agent} had ${overlapping.first.run} in flight (${at(overlapping.first)}) when this began (${at(one.first)})`
+        what: `${agent} had ${overlapping.first.run} in flight (${at(overlapping.first)}) when this began (${
+          at(one.first)
+        })`
       })
     }
     open.set(agent, [...others, one])

@@ -123,7 +123,7 @@ export const inject = async (fleet: Fleet, random: Random, seconds: number): Pro
   const underWay = new Set<Promise<void>>()
   let hand: Array<Fault> = []
   while (performance.now() < until) {
-    await sleep(random.between(200, 700))
+    await sleep(random.between(250, 900))
     if (hand.length === 0) hand = random.shuffled(round)
     const fault = hand.pop() ?? kill
     const chosen = random.integer(fleet.workers.length)

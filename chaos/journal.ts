@@ -42,13 +42,17 @@ export type Entry =
     readonly position: number
     readonly iteration: number
     readonly rows: ReadonlyArray<RowSeen>
-  } & OfLease & Answered
+  }
+    & OfLease
+    & Answered
   | {
     readonly e: "saved"
     readonly position: number
     readonly iteration: number | undefined
     readonly rows: ReadonlyArray<RowSeen>
-  } & OfLease & Answered
+  }
+    & OfLease
+    & Answered
   | Each<"renewed" | "released" | "deleted", OfLease & Answered>
   | { readonly e: "settled"; readonly status: string } & OfLease & Answered
   /** The store said no. Of a conflict: which row is the next one there. */
@@ -57,9 +61,17 @@ export type Entry =
     readonly op: string
     readonly why: string
     readonly position?: number | undefined
-  } & OfLease & Answered
+  }
+    & OfLease
+    & Answered
   /** Nobody knows what became of it. */
-  | { readonly e: "unanswered"; readonly op: string; readonly why: string; readonly run: string; readonly fence: number } & Answered
+  | {
+    readonly e: "unanswered"
+    readonly op: string
+    readonly why: string
+    readonly run: string
+    readonly fence: number
+  } & Answered
   /** A step of a pass begins. */
   | { readonly e: "step"; readonly run: string; readonly fence: number; readonly step: string }
   /** An attempt of an agent begins, with what it was given. */

@@ -66,6 +66,8 @@ const total = (all: ReadonlyArray<Report>): Record<string, unknown> => {
   return { ...sum, seed, store: stores.join(", ") }
 }
 
-if (!values.json && reports.length > 1) { for (const report of reports) process.stderr.write(`${JSON.stringify(report)}\n`) }
+if (!values.json && reports.length > 1) {
+  for (const report of reports) process.stderr.write(`${JSON.stringify(report)}\n`)
+}
 process.stdout.write(`${JSON.stringify(reports.length === 1 ? reports[0] : total(reports))}\n`)
 process.exit(reports.every(isClean) ? 0 : 1)

@@ -48,8 +48,10 @@ const run = (config: WorkerConfig) => {
 
   const watched = Layer.effect(
     CheckpointStore.CheckpointStore,
-    Effect.map(CheckpointStore.CheckpointStore, (store) =>
-      witness(config.sabotage === undefined ? store : sabotages[config.sabotage](store), journal))
+    Effect.map(
+      CheckpointStore.CheckpointStore,
+      (store) => witness(config.sabotage === undefined ? store : sabotages[config.sabotage](store), journal)
+    )
   )
   const stores = Layer.provideMerge(watched, storesOf(config))
   const times = { leaseTtl: config.leaseMillis, storeTimeout: storeMillis }

@@ -52,7 +52,11 @@ const define = <const Name extends string, R>(
   name: Name,
   journal: Journal,
   random: Random,
-  atTurn: (context: Parameters<Agent.Options<string, number, unknown, R>["run"]>[0], turn: number, payload: Payload) => Effect.Effect<
+  atTurn: (
+    context: Parameters<Agent.Options<string, number, unknown, R>["run"]>[0],
+    turn: number,
+    payload: Payload
+  ) => Effect.Effect<
     unknown,
     unknown,
     R

@@ -1,5 +1,14 @@
 import { assert, it } from "@effect/vitest"
-import { Agent, AgentName, AgentSupervisor, Checkpointer, CheckpointStore, Heartbeat, HeartbeatEngine, Step } from "@everbeat/core"
+import {
+  Agent,
+  AgentName,
+  AgentSupervisor,
+  Checkpointer,
+  CheckpointStore,
+  Heartbeat,
+  HeartbeatEngine,
+  Step
+} from "@everbeat/core"
 import { Clock, Deferred, Effect, Schema } from "effect"
 import { stores, Wire, withEngine } from "./support.ts"
 

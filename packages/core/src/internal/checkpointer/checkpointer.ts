@@ -243,8 +243,10 @@ const attach = Effect.fnUntraced(function*<M>(
    * What comes after it must not be done by an owner whose lease has ended: the answer may have waited for a process that
    * was frozen, and come before the timer of the lease.
    */
-  const flush: Checkpointer<M>["flush"] = Effect.flatMap(Effect.exit(saver.flush()), (exit) =>
-    saver.failure !== undefined || hub.keeper.holds(lease, hub.watch.now()) ? exit : Effect.fail(saver.lost()))
+  const flush: Checkpointer<M>["flush"] = Effect.flatMap(
+    Effect.exit(saver.flush()),
+    (exit) => saver.failure !== undefined || hub.keeper.holds(lease, hub.watch.now()) ? exit : Effect.fail(saver.lost())
+  )
 
   yield* Effect.addFinalizer((exit) =>
     Effect.ensuring(
