@@ -168,9 +168,20 @@ const checkClaims = (lines: ReadonlyArray<Line>, leaseMicros: number, say: Say):
   }
 }
 
+/**
+ * Whether a line is of somebody who could not know that the run was another's: its machine was suspended, and its clock
+ * stood still. What such an owner begins before its next write is refused is at-least-once: that is what fences are for.
+ */
+const isUnaware = (lines: ReadonlyArray<Line>, suspended: ReadonlySet<string>) => {
+  const grants = only(lines, "granted")
+  return (line: Line & { readonly fence: number }): boolean =>
+    suspended.has(line.w) && grants.some(({ fence, t }) => fence > line.fence && t < line.t)
+}
+
 /** What the store has acknowledged as done is not done again. */
-const checkRepeated = (lines: ReadonlyArray<Line>, say: Say): void => {
-  const steps = only(lines, "step")
+const checkRepeated = (lines: ReadonlyArray<Line>, suspended: ReadonlySet<string>, say: Say): void => {
+  const unaware = isUnaware(lines, suspended)
+  const steps = only(lines, "step").filter((line) => !unaware(line))
   const again = (name: string, since: number) => steps.find(({ step, t }) => step === name && t > since)
   for (const { save, step } of acknowledgedSteps(lines)) {
     const repeated = again(step.name, save.t)
@@ -193,7 +204,7 @@ const checkRepeated = (lines: ReadonlyArray<Line>, say: Say): void => {
       }
     }
   }
-  const did = only(lines, "did")
+  const did = only(lines, "did").filter((line) => !unaware(line))
   for (const kept of only(lines, "kept")) {
     const repeated = did.find(({ call, t }) => call === kept.call && t > kept.t)
     if (repeated !== undefined) {
@@ -286,13 +297,14 @@ export const check = (
   const violations: Array<Violation> = strays.map((what) => ({ offence: "leftBehind", run: "", what }))
   const stored = new Map(runs.map((run) => [run.run, run]))
   const known = byRun(lines)
+  const suspended = new Set(only(lines, "up").filter(({ skew }) => skew === "suspended").map(({ w }) => w))
   for (const run of new Set([...known.keys(), ...stored.keys()])) {
     const own = known.get(run) ?? []
     const say: Say = (offence, what) => violations.push({ offence, run, what })
     checkLost(own, stored.get(run), say)
     checkFence(own, say)
     checkClaims(own, leaseMillis * 1000, say)
-    checkRepeated(own, say)
+    checkRepeated(own, suspended, say)
     checkEnd(own, stored.get(run), say)
   }
   return [...violations, ...checkAgents(known)]

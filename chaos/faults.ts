@@ -49,7 +49,7 @@ const terminate: Fault = async ({ counts, worker }) => {
 /** Longer than its leases live: others take its runs over, and then it wakes up. */
 const freeze: Fault = async ({ counts, fleet, random, worker }) => {
   counts.freezes++
-  const millis = fleet.options.leaseMillis * random.between(1.1, 2)
+  const millis = fleet.options.leaseMillis * random.between(1.1, 1.7)
   worker.isFrozen = true
   worker.signal("SIGSTOP")
   await sleep(millis)

@@ -74,7 +74,8 @@ export class Worker {
       journals,
       seed: random.integer(2 ** 31),
       leaseMillis,
-      skew: random.pick(skews),
+      // Whoever knows that its lease has ended writes nothing: a store that is broken shows in those who do not.
+      skew: sabotage === undefined ? random.pick(skews) : "suspended" as const,
       pool: random.pick([1, 2, 10]),
       sabotage
     }

@@ -31,6 +31,8 @@ type Numbers = Counts & Record<Offence, number> & {
   /** Leases that were handed out, and writes that were acknowledged. */
   readonly grants: number
   readonly acknowledged: number
+  /** Writes and renewals that came too late: somebody else had claimed the run, or it had ended. */
+  readonly refused: number
   /** Workers that ended by themselves. */
   readonly crashes: number
 }
@@ -105,7 +107,7 @@ export const runOn = async (options: RunOptions): Promise<Report> => {
     const found = Object.fromEntries(
       offences.map((offence) => [offence, violations.filter((violation) => violation.offence === offence).length])
     ) as Record<Offence, number>
-    ok = violations.length === 0 && fleet.crashes.length === 0
+    ok = violations.length === 0 && fleet.crashes.length === 0 && sabotage === undefined
     return {
       ...counts,
       runs: contents.runs.length,
@@ -115,6 +117,7 @@ export const runOn = async (options: RunOptions): Promise<Report> => {
       ...alone,
       grants: count("granted"),
       acknowledged: count("saved", "settled", "released"),
+      refused: lines.filter((line) => line.e === "refused" && line.why !== "Conflict").length,
       seconds,
       seed,
       store

@@ -60,7 +60,7 @@ const run = (config: WorkerConfig) => {
     heartbeats: [heartbeat],
     concurrency: 8,
     pollInterval: "200 millis",
-    maxPollInterval: "800 millis",
+    maxPollInterval: "400 millis",
     reportInterval: "1 hour"
   }).pipe(
     Layer.provideMerge(Layer.merge(HeartbeatEngine.layerWith(times), AgentSupervisor.layerWith(times))),
@@ -69,7 +69,7 @@ const run = (config: WorkerConfig) => {
 
   /** A caller of heartbeats: of agents that others call too, with keys that others use too. */
   const beat = Effect.gen(function*() {
-    const agent = `agent-${dice.integer(6)}`
+    const agent = `agent-${dice.integer(10)}`
     const key = dice.next() < 0.5 ? `key-${dice.integer(2000)}` : undefined
     const report = yield* Heartbeat.run(heartbeat, {
       agent,
@@ -92,7 +92,7 @@ const run = (config: WorkerConfig) => {
     Effect.gen(function*() {
       while (!isQuiet) {
         // What a caller is told of an outage is no business of the check: what was acknowledged is.
-        yield* Effect.exit(Effect.timeoutOption(call, "6 seconds"))
+        yield* Effect.exit(Effect.timeoutOption(call, "10 seconds"))
         yield* Effect.sleep(dice.between(10, 150))
       }
     })
@@ -112,7 +112,7 @@ const run = (config: WorkerConfig) => {
       if (message.type === "rescue") Effect.runForkWith(context)(Effect.exit(rescue))
     })
     journal.write({ e: "up", skew: config.skew, pool: config.pool })
-    yield* Effect.all([caller(beat), caller(beat), caller(task), caller(task)], { concurrency: "unbounded" })
+    yield* Effect.all([caller(beat), caller(beat), caller(beat), caller(task), caller(task), caller(task)], { concurrency: "unbounded" })
     yield* Effect.never
   }).pipe(
     Effect.provide(host),

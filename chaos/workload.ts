@@ -39,14 +39,14 @@ export const makeHeartbeat = (journal: Journal, random: Random) =>
         () =>
           Effect.flatMap(Step.Current, ({ fence, runId, step }) => {
             journal.write({ e: "step", run: runId, fence, step })
-            return Effect.as(Effect.sleep(random.between(2, 80)), `${step} by ${fence}`)
+            return Effect.as(Effect.sleep(random.between(2, 250)), `${step} by ${fence}`)
           })
       )
     ),
     { maxAttempts }
   )
 
-const attemptMillis = 4000
+const attemptMillis = 6000
 
 const define = <const Name extends string, R>(
   name: Name,
@@ -89,7 +89,7 @@ const define = <const Name extends string, R>(
 
         while (iteration < payload.turns) {
           const turn = iteration + 1
-          yield* Effect.sleep(random.between(5, 120))
+          yield* Effect.sleep(random.between(10, 250))
           if (payload.stallsAt === turn && attempt === 1) yield* Effect.never
           if (payload.mutating.includes(turn)) {
             const call = `call-${turn}`
