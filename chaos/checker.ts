@@ -83,7 +83,8 @@ const checkLost = (lines: ReadonlyArray<Line>, stored: Stored | undefined, say: 
     }
   }
   const settled = only(lines, "settled").at(0)
-  const deleted = only(lines, "deleted").length > 0
+  // Whoever asked for it may have got no answer.
+  const deleted = only(lines, "asked").some(({ op }) => op === "delete")
   if (stored === undefined) {
     const known = [...grants, ...saves].at(0)
     if (known !== undefined && !deleted) {
@@ -238,14 +239,16 @@ const checkEnd = (lines: ReadonlyArray<Line>, stored: Stored | undefined, say: S
 const checkAgents = (byRun: ReadonlyMap<string, ReadonlyArray<Line>>): ReadonlyArray<Violation> => {
   const begun = Array.from(byRun.values(), (lines) => ({
     first: only(lines, "granted").find(({ how }) => how === "begun"),
-    ended: only(lines, "asked").find(({ op }) => op !== "release")?.t ?? Infinity
-  })).flatMap(({ ended, first }) => first === undefined ? [] : [{ first, ended }])
+    ended: only(lines, "asked").find(({ op }) => op !== "release")?.t ?? Infinity,
+    deleted: only(lines, "asked").some(({ op }) => op === "delete")
+  })).flatMap(({ first, ...one }) => first === undefined ? [] : [{ ...one, first }])
   const violations: Array<Violation> = []
   const keys = new Map<string, Of<"granted">>()
   const open = new Map<string, Array<{ readonly first: Of<"granted">; readonly ended: number }>>()
   for (const one of begun.toSorted((a, b) => a.first.t - b.first.t)) {
     const { agent, key, kind, run, t } = one.first
-    if (key !== undefined) {
+    // What was deleted has given its key back.
+    if (key !== undefined && !one.deleted) {
       const other = keys.get(`${agent} ${key}`)
       keys.set(`${agent} ${key}`, one.first)
       if (other !== undefined) {

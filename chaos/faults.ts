@@ -15,7 +15,7 @@ export interface Counts {
   latencies: number
 }
 
-export const none = (): Counts => ({
+const none = (): Counts => ({
   kills: 0,
   terminations: 0,
   freezes: 0,
@@ -30,25 +30,21 @@ interface Given {
   readonly fleet: Fleet
   readonly worker: Worker
   readonly random: Random
-  readonly counts: Counts
 }
 
 /** A fault, and what must be waited for before it is over. */
 type Fault = (given: Given) => Promise<void>
 
-const kill: Fault = async ({ counts, worker }) => {
-  counts.kills++
+const kill: Fault = async ({ worker }) => {
   worker.signal("SIGKILL")
 }
 
-const terminate: Fault = async ({ counts, worker }) => {
-  counts.terminations++
+const terminate: Fault = async ({ worker }) => {
   worker.signal("SIGTERM")
 }
 
 /** Longer than its leases live: others take its runs over, and then it wakes up. */
-const freeze: Fault = async ({ counts, fleet, random, worker }) => {
-  counts.freezes++
+const freeze: Fault = async ({ fleet, random, worker }) => {
   const millis = fleet.options.leaseMillis * random.between(1.1, 1.7)
   worker.isFrozen = true
   worker.signal("SIGSTOP")
@@ -57,13 +53,11 @@ const freeze: Fault = async ({ counts, fleet, random, worker }) => {
   worker.isFrozen = false
 }
 
-const restart: Fault = async ({ counts, fleet, random }) => {
-  counts.restarts++
+const restart: Fault = async ({ fleet, random }) => {
   await fleet.options.server.restart(random.next() < 0.5, random.between(0, 600))
 }
 
-const cut: Fault = async ({ counts, fleet, random, worker }) => {
-  counts.cuts++
+const cut: Fault = async ({ fleet, random, worker }) => {
   // In the middle of what one of them sends, or all at once.
   if (random.next() < 0.5) {
     worker.proxy.stopAfter(random.integer(3000), worker.proxy.restore)
@@ -74,8 +68,7 @@ const cut: Fault = async ({ counts, fleet, random, worker }) => {
   }
 }
 
-const blackout: Fault = async ({ counts, random, worker }) => {
-  counts.blackouts++
+const blackout: Fault = async ({ random, worker }) => {
   const millis = random.between(200, 3500)
   worker.proxy.down()
   await sleep(millis)
@@ -83,16 +76,14 @@ const blackout: Fault = async ({ counts, random, worker }) => {
 }
 
 /** The store does what it is asked, and nobody hears of it. */
-const loseAnswers: Fault = async ({ counts, random, worker }) => {
-  counts.lostAnswers++
+const loseAnswers: Fault = async ({ random, worker }) => {
   const millis = random.between(50, 1500)
   worker.proxy.withholdAnswers(() => {})
   await sleep(millis)
   worker.proxy.restore()
 }
 
-const slowDown: Fault = async ({ counts, random, worker }) => {
-  counts.latencies++
+const slowDown: Fault = async ({ random, worker }) => {
   const millis = random.between(20, 400)
   const length = random.between(1000, 3000)
   worker.proxy.delay(millis)
@@ -100,39 +91,46 @@ const slowDown: Fault = async ({ counts, random, worker }) => {
   worker.proxy.delay(0)
 }
 
+const faults = {
+  kills: kill,
+  terminations: terminate,
+  freezes: freeze,
+  restarts: restart,
+  cuts: cut,
+  blackouts: blackout,
+  lostAnswers: loseAnswers,
+  latencies: slowDown
+}
+
+export const kinds = Object.keys(faults) as ReadonlyArray<keyof Counts> // as they are written above
+
 /** Each round has all of these, in another order. */
-const round: ReadonlyArray<Fault> = [
-  kill,
-  kill,
-  kill,
-  terminate,
-  freeze,
-  freeze,
-  restart,
-  cut,
-  cut,
-  blackout,
-  loseAnswers,
-  slowDown
-]
+const round: ReadonlyArray<keyof Counts> = ["kills", "kills", "freezes", "cuts", ...kinds]
 
 /** Does one thing after the other for so long, and returns when all is as before. */
-export const inject = async (fleet: Fleet, random: Random, seconds: number): Promise<Counts> => {
+export const inject = async (
+  fleet: Fleet,
+  random: Random,
+  seconds: number,
+  only: ReadonlyArray<keyof Counts>
+): Promise<Counts> => {
   const counts = none()
   const until = performance.now() + seconds * 1000
   const underWay = new Set<Promise<void>>()
-  let hand: Array<Fault> = []
+  let hand: Array<keyof Counts> = []
   while (performance.now() < until) {
     await sleep(random.between(250, 900))
-    if (hand.length === 0) hand = random.shuffled(round)
-    const fault = hand.pop() ?? kill
+    if (hand.length === 0) hand = random.shuffled(round.filter((kind) => only.includes(kind)))
+    const kind = hand.pop() ?? "kills"
     const chosen = random.integer(fleet.workers.length)
     // A process that is frozen already is left to its fate.
     const worker = [...fleet.workers.slice(chosen), ...fleet.workers].find(({ isFrozen }) => !isFrozen)
     if (worker === undefined) continue
-    const done = fault({ fleet, worker, random, counts }).finally(() => underWay.delete(done))
+    counts[kind]++
+    const done = faults[kind]({ fleet, worker, random }).finally(() => underWay.delete(done))
     underWay.add(done)
-    if (fault === restart) await done
+    // The next one comes to a server that is there.
+    if (kind === "restarts") await done
   }
   await Promise.all(underWay)
   for (const { proxy } of fleet.workers) {

@@ -7,10 +7,13 @@
  *   npm run chaos -- --seconds 60 --seed 7 --store redis
  *   npm run chaos -- --json                             nothing but the report
  *
+ *   npm run chaos -- --only freezes,kills           some of the faults
+ *
  * The last line is the report. The exit code is 1 when anything was lost or done twice. `--sabotage ignores-fence` (or
  * `loses-saves`, `claims-twice`) breaks the store on purpose, to see that it is found out.
  */
 import { parseArgs } from "node:util"
+import { kinds } from "./faults.ts"
 import { storeNames } from "./messages.ts"
 import { isClean, type Report, runOn } from "./run.ts"
 import { sabotages } from "./sabotage.ts"
@@ -20,6 +23,7 @@ const { values } = parseArgs({
     seconds: { type: "string", default: "20" },
     seed: { type: "string" },
     store: { type: "string" },
+    only: { type: "string" },
     json: { type: "boolean", default: false },
     sabotage: { type: "string" }
   }
@@ -39,10 +43,11 @@ const oneOf = <A extends string>(name: string, all: ReadonlyArray<A>, text: stri
 
 const seconds = number("seconds", values.seconds)
 const seed = values.seed === undefined ? 1 + Math.floor(Math.random() * 1_000_000) : number("seed", values.seed)
-const only = oneOf("store", storeNames, values.store)
+const one = oneOf("store", storeNames, values.store)
+const only = values.only?.split(",").flatMap((kind) => oneOf("only", kinds, kind) ?? []) ?? kinds
 // The keys of the record are its names.
 const sabotage = oneOf("sabotage", Object.keys(sabotages) as Array<keyof typeof sabotages>, values.sabotage)
-const stores = only === undefined ? storeNames : [only]
+const stores = one === undefined ? storeNames : [one]
 
 const started = performance.now()
 const say = (line: string): void => {
@@ -53,7 +58,9 @@ const say = (line: string): void => {
 }
 
 const reports: Array<Report> = []
-for (const store of stores) reports.push(await runOn({ store, seconds: seconds / stores.length, seed, sabotage, say }))
+for (const store of stores) {
+  reports.push(await runOn({ store, seconds: seconds / stores.length, seed, only, sabotage, say }))
+}
 
 /** What both have in numbers, added up. */
 const total = (all: ReadonlyArray<Report>): Record<string, unknown> => {

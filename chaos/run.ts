@@ -17,6 +17,8 @@ export interface RunOptions {
   readonly store: StoreName
   readonly seconds: number
   readonly seed: number
+  /** Which faults. */
+  readonly only: ReadonlyArray<keyof Counts>
   readonly sabotage: Sabotage | undefined
   readonly say: (line: string) => void
 }
@@ -81,7 +83,7 @@ const tell = (
 }
 
 export const runOn = async (options: RunOptions): Promise<Report> => {
-  const { sabotage, say, seconds, seed, store } = options
+  const { only, sabotage, say, seconds, seed, store } = options
   const journals = mkdtempSync(join(tmpdir(), "everbeat-chaos-"))
   const server = await startServer(store)
   // Draws of the faults and of the fleet do not mix: when a worker comes back changes no fault.
@@ -90,7 +92,7 @@ export const runOn = async (options: RunOptions): Promise<Report> => {
   try {
     await fleet.start()
     say(`${store}: ${size} workers for ${seconds} s, seed ${seed}`)
-    const counts = await inject(fleet, random(seed), seconds)
+    const counts = await inject(fleet, random(seed), seconds, only)
     say(`${store}: ${JSON.stringify(counts)}; waiting until everything has ended`)
     fleet.quieten()
     const reader = openReader(store, server.url)

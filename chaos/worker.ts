@@ -112,7 +112,9 @@ const run = (config: WorkerConfig) => {
       if (message.type === "rescue") Effect.runForkWith(context)(Effect.exit(rescue))
     })
     journal.write({ e: "up", skew: config.skew, pool: config.pool })
-    yield* Effect.all([caller(beat), caller(beat), caller(beat), caller(task), caller(task), caller(task)], { concurrency: "unbounded" })
+    yield* Effect.all([caller(beat), caller(beat), caller(beat), caller(task), caller(task), caller(task)], {
+      concurrency: "unbounded"
+    })
     yield* Effect.never
   }).pipe(
     Effect.provide(host),
