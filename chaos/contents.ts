@@ -102,7 +102,7 @@ const redis = (url: string): Reader => {
     const due = new Set((await all("due", (key) => client.zrange(key, "0", "-1"))).flat())
     const [now = 0] = await client.time()
     // Those whose lease has ended.
-    const ended = (key: string) => client.zrangebyscore(key, "-inf", Number(now) * 1000)
+    const ended = (key: string) => client.zrangebyscore(key, "-inf", now * 1000)
     const spent = new Set((await all("spent", ended)).flat())
     const guarded = new Set((await all("guards", (key) => client.hvals(key))).flat())
     const rows = new Map(

@@ -44,7 +44,7 @@ const run = (config: WorkerConfig) => {
   const dice = random(config.seed)
   const heartbeat = makeHeartbeat(journal, dice)
   const { coder, helper } = makeAgents(journal, dice)
-  let isQuiet = false
+  const callers = { areQuiet: false }
 
   const watched = Layer.effect(
     CheckpointStore.CheckpointStore,
@@ -90,7 +90,7 @@ const run = (config: WorkerConfig) => {
 
   const caller = <E, R>(call: Effect.Effect<void, E, R>): Effect.Effect<void, never, R> =>
     Effect.gen(function*() {
-      while (!isQuiet) {
+      while (!callers.areQuiet) {
         // What a caller is told of an outage is no business of the check: what was acknowledged is.
         yield* Effect.exit(Effect.timeoutOption(call, "10 seconds"))
         yield* Effect.sleep(dice.between(10, 150))
@@ -108,7 +108,7 @@ const run = (config: WorkerConfig) => {
   const program = Effect.gen(function*() {
     const context = yield* Effect.context<Recovery.Recovery>()
     process.on("message", (message: ToWorker) => {
-      if (message.type === "quiet") isQuiet = true
+      if (message.type === "quiet") callers.areQuiet = true
       if (message.type === "rescue") Effect.runForkWith(context)(Effect.exit(rescue))
     })
     journal.write({ e: "up", skew: config.skew, pool: config.pool })
