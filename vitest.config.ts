@@ -28,6 +28,11 @@ const projectsIn = (folder: string) =>
 const projects = [
   ...projectsIn("packages"),
   ...projectsIn("examples"),
+  {
+    extends: true as const,
+    root: join(root, "chaos"),
+    test: { name: "chaos", include: ["test/**/*.test.ts"] }
+  },
   { extends: true as const, root, test: { name: "repository", include: ["test/**/*.test.ts"] } }
 ]
 

@@ -27,6 +27,7 @@ const wrong: ReadonlyArray<readonly [why: string, file: string, code: string]> =
   ],
   ["an adapter imports the framework of another one", effectAi, `import { Agent } from "@openai/agents"`],
   ["a package imports an example", http, `import { Dispatch } from "@everbeat/example-dispatch/Dispatch"`],
+  ["a package imports the chaos harness", http, `import { check } from "../../../chaos/checker.ts"`],
   ["a package leaves its sources", core, `import { thing } from "../../../examples/dispatch/src/Forge.ts"`],
   ["a package reads the sources of another one", http, `import { Step } from "../../core/src/Step.ts"`],
   ["production code imports the kit", core, `import { suite } from "./testing/RunTest.ts"`],
@@ -64,6 +65,8 @@ describe("the import rules", () => {
     expect(reaches(test, `import "@everbeat/core/internal/engine"`)).toHaveLength(1)
     expect(reaches(test, `import "../../../examples/dispatch/src/Forge.ts"`)).toHaveLength(1)
     expect(reaches(test, `import "../src/internal/routes.ts"`)).toEqual([])
+    expect(reaches(test, `import "../../../chaos/checker.ts"`)).toHaveLength(1)
+    expect(reaches("chaos/worker.ts", `import "../packages/core/src/Step.ts"`)).toHaveLength(1)
     expect(reaches("examples/dispatch/src/Forge.ts", `import "../../../packages/core/src/Step.ts"`)).toHaveLength(1)
   })
 
@@ -89,7 +92,7 @@ describe("the import rules", () => {
   })
 
   it("hold in tests and examples", () => {
-    const files = filesOf("packages/*/{test,typetest}/**/*.ts", "examples/**/*.ts")
+    const files = filesOf("packages/*/{test,typetest}/**/*.ts", "examples/**/*.ts", "chaos/**/*.ts")
     expect(files.flatMap((file) => reaches(file, textOf(file)))).toEqual([])
   })
 })

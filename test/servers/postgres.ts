@@ -39,6 +39,8 @@ export interface PostgresServer {
 export interface PrivatePostgres extends PostgresServer {
   /** Ends all of its processes at once, as a power cut would, and starts it again on the same port and folder. */
   readonly crash: () => Promise<void>
+  /** The same, after it has closed its connections and shut down in good order. */
+  readonly restart: () => Promise<void>
 }
 
 /** Starts a private server. */
@@ -65,16 +67,18 @@ export const startPrivatePostgres = async (): Promise<PrivatePostgres> => {
     throw new Error(`PostgreSQL did not start on port ${port}\n${log}`)
   }
   let current = await start()
+  const again = async (signal: string): Promise<void> => {
+    await current.crash(signal)
+    current = await start()
+  }
   const version = execFileSync(join(bin, "postgres"), ["--version"], { encoding: "utf8", cwd: "/" }).trim()
   say(`started ${version} on port ${port}, for these tests only`)
   return {
     url: `postgres://everbeat@127.0.0.1:${port}/postgres`,
     isPrivate: true,
     stop: () => current.stop(),
-    crash: async () => {
-      await current.crash("QUIT")
-      current = await start()
-    }
+    crash: () => again("QUIT"),
+    restart: () => again("INT")
   }
 }
 

@@ -17,7 +17,9 @@ export interface Proxy {
   readonly stopAfter: (bytes: number, then: () => void) => void
   /** Lets everything to the server through and nothing back from now on; calls `then` once at the first answer. */
   readonly withholdAnswers: (then: () => void) => void
-  /** Lets everything through again. */
+  /** Holds everything back for so long, either way, from now on. */
+  readonly delay: (millis: number) => void
+  /** Lets everything through again, at once. */
   readonly restore: () => void
   readonly close: () => void
 }
@@ -31,14 +33,26 @@ export const startProxy = async (target: string, defaultPort: number): Promise<P
   let onStop: (() => void) | undefined
   let onAnswer: (() => void) | undefined
   let isSilent = false
+  let delayMillis = 0
   const cut = (): void => sockets.forEach((socket) => socket.destroy())
   const stop = (): void => {
     isSilent = true
     onStop?.()
     onStop = undefined
   }
+  /** Calls later what is called now, in the same order also when the delay changes. */
+  const later = (): (call: () => void) => void => {
+    let last = 0
+    return (call) => {
+      const now = performance.now()
+      last = Math.max(last, now + delayMillis)
+      if (last <= now) call()
+      else setTimeout(call, last - now)
+    }
+  }
   const server = createServer((client) => {
     if (isDown) return client.destroy()
+    const [there, back] = [later(), later()]
     const upstream = createConnection({ host: address.hostname, port: Number(address.port || defaultPort) })
     for (const socket of [client, upstream]) {
       sockets.add(socket)
@@ -51,7 +65,7 @@ export const startProxy = async (target: string, defaultPort: number): Promise<P
     }
     client.on("data", (chunk: Buffer) => {
       bytes.sent += chunk.length
-      if (left === Infinity) return void upstream.write(chunk)
+      if (left === Infinity) return there(() => upstream.write(chunk))
       const part = chunk.subarray(0, left)
       left -= part.length
       // The test goes on when the server has what it was to get.
@@ -60,7 +74,7 @@ export const startProxy = async (target: string, defaultPort: number): Promise<P
     })
     upstream.on("data", (chunk: Buffer) => {
       bytes.received += chunk.length
-      if (!isSilent) return void client.write(chunk)
+      if (!isSilent) return back(() => client.write(chunk))
       onAnswer?.()
       onAnswer = undefined
     })
@@ -90,8 +104,12 @@ export const startProxy = async (target: string, defaultPort: number): Promise<P
       isSilent = true
       onAnswer = then
     },
+    delay: (millis) => {
+      delayMillis = millis
+    },
     restore: () => {
       left = Infinity
+      delayMillis = 0
       isSilent = false
       onStop = onAnswer = undefined
       cut() // what was held back on a connection would be missing

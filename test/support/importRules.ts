@@ -61,12 +61,12 @@ export const violations = (file: string, code: string): ReadonlyArray<string> =>
 
 /** The imports of a file outside `packages/<name>/src` that reach where nothing may reach. */
 export const reaches = (file: string, code: string): ReadonlyArray<string> => {
-  const [own = ""] = /^(?:packages|examples)\/[^/]+\//.exec(file) ?? []
+  const [own = ""] = /^(?:(?:packages|examples)\/[^/]+|chaos)\//.exec(file) ?? []
   const inPackages = file.startsWith("packages/")
   return importsOf(code, file).flatMap((specifier) => {
     const target = specifier.startsWith(".") ? posix.join(posix.dirname(file), specifier) : specifier
-    if (inPackages && /^(?:examples|bench)\/|^@everbeat\/example/.test(target)) {
-      return [`${file}: "${specifier}" reaches into the examples or the benchmarks`]
+    if (inPackages && /^(?:examples|bench|chaos)\/|^@everbeat\/example/.test(target)) {
+      return [`${file}: "${specifier}" reaches into the examples, the benchmarks or the chaos harness`]
     }
     return (target.startsWith("packages/") && !target.startsWith(own)) ||
         /^@everbeat\/[^/]+\/internal(?:\/|$)/.test(target)

@@ -215,8 +215,9 @@ export interface Checkpointer<in out M> {
   readonly save: (update: Update<M>, options?: SaveOptions) => Effect.Effect<void, SaveError>
 
   /**
-   * Succeeds when everything saved before is durable. Call it before what cannot be undone. After three failures in a
-   * row it says that the store failed; the state stays pending all the same.
+   * Succeeds when everything saved before is durable and the lease still lives. Call it before what cannot be undone. After
+   * three failures in a row it says that the store failed; the state stays pending all the same. `LeaseLost`: stop, another
+   * process may go on with the run; what was saved may be durable all the same.
    */
   readonly flush: Effect.Effect<Saved, WriteError>
 

@@ -25,6 +25,11 @@ export interface LeaseHolding {
   readonly add: (lease: Lease, askedAt: number, told: Told) => void
   /** Forgets a lease: no renewal that starts from now on asks for it. */
   readonly remove: (lease: Lease) => void
+  /**
+   * Whether the owner may begin something at this monotonic time. After a freeze of the process, what it waited for may
+   * come before the timer of its lease: then it is told now that the lease is lost.
+   */
+  readonly holds: (lease: Lease, now: number) => boolean
 }
 
 export interface KeeperSetup {
@@ -67,6 +72,14 @@ export class LeaseKeeper {
       add: (lease, askedAt, told) => this.add({ lease, deadline: this.deadlineFrom(askedAt), storeMillis, ...told }),
       remove: (lease) => {
         if (this.held.get(lease.runId)?.lease.fence === lease.fence) this.held.delete(lease.runId)
+      },
+      holds: (lease, now) => {
+        const held = this.held.get(lease.runId)
+        if (held?.lease.fence !== lease.fence) return false
+        if (held.deadline > now) return true
+        this.held.delete(lease.runId)
+        held.onLost()
+        return false
       }
     }
   }

@@ -121,6 +121,7 @@ const execute = (
     journal,
     traced: traced ? traceStep(meta.runId, meta.agentName) : (_, body) => body,
     contextOf: (step) => annotate(stepContext, { [names.stepName]: step.name }),
+    holds: (now) => state.keeper.holds(lease, now),
     onStart: (step) => active.emit({ _tag: "StepStarted", step }),
     onEnd: ({ outcome }) => active.emit({ _tag: "StepEnded", outcome })
   })

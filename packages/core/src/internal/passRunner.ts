@@ -21,6 +21,8 @@ export interface RunnerSetup {
   readonly traced: (step: CompiledStep, body: Effect.Effect<unknown, unknown>) => Effect.Effect<unknown, unknown>
   /** Services of the caller, with which the steps run. */
   readonly contextOf: (step: CompiledStep) => Context.Context<never>
+  /** Whether the lease of the pass still lives at this monotonic time. When it does not, the pass is being stopped. */
+  readonly holds: (now: number) => boolean
   readonly onStart: (step: string) => void
   readonly onEnd: (ended: Ended) => void
 }
@@ -125,7 +127,9 @@ export class PassRunner {
         this.flush()
         break
       }
-      if (this.setup.info.watch.now() >= this.deadline) this.expire()
+      const now = this.setup.info.watch.now()
+      if (!this.setup.holds(now)) break
+      if (now >= this.deadline) this.expire()
       else this.start(step, index)
       if (this.late !== undefined) index = this.first - 1 // the rest is skipped
     }

@@ -239,6 +239,15 @@ const attach = Effect.fnUntraced(function*<M>(
       )
     }))
 
+  /**
+   * What comes after it must not be done by an owner whose lease has ended: the answer may have waited for a process that
+   * was frozen, and come before the timer of the lease.
+   */
+  const flush: Checkpointer<M>["flush"] = Effect.flatMap(
+    Effect.exit(saver.flush()),
+    (exit) => saver.failure !== undefined || hub.keeper.holds(lease, hub.watch.now()) ? exit : Effect.fail(saver.lost())
+  )
+
   yield* Effect.addFinalizer((exit) =>
     Effect.ensuring(
       release(Exit.isSuccess(exit) ? "closed" : Exit.hasInterrupts(exit) ? "interrupted" : "failed"),
@@ -260,7 +269,7 @@ const attach = Effect.fnUntraced(function*<M>(
           )
         )
       ),
-    flush: saver.flush(),
+    flush,
     ...endings(origin, write),
     release,
     stopped: saver.stopping,

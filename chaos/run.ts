@@ -1,0 +1,136 @@
+/** One run of the fleet on one store, and its verdict. */
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
+import { byRun, check, type Offence, offences, type Violation } from "./checker.ts"
+import { openReader, type Reader } from "./contents.ts"
+import { type Counts, inject } from "./faults.ts"
+import { Fleet, size } from "./fleet.ts"
+import { type Line, readJournals } from "./journal.ts"
+import type { StoreName } from "./messages.ts"
+import { random } from "./random.ts"
+import type { Sabotage } from "./sabotage.ts"
+import { startServer } from "./server.ts"
+
+export interface RunOptions {
+  readonly store: StoreName
+  readonly seconds: number
+  readonly seed: number
+  /** Which faults. */
+  readonly only: ReadonlyArray<keyof Counts>
+  readonly sabotage: Sabotage | undefined
+  readonly say: (line: string) => void
+}
+
+type Numbers = Counts & Record<Offence, number> & {
+  readonly runs: number
+  readonly completed: number
+  /** Runs that recovery left alone after two attempts without progress, and that were continued by name afterwards. */
+  readonly exhausted: number
+  /** Children whose parent had ended, continued by name likewise. */
+  readonly orphans: number
+  /** Leases that were handed out, and writes that were acknowledged. */
+  readonly grants: number
+  readonly acknowledged: number
+  /** Writes and renewals that came too late: somebody else had claimed the run, or it had ended. */
+  readonly refused: number
+  /** Workers that ended by themselves. */
+  readonly crashes: number
+}
+
+export type Report = Numbers & { readonly store: string; readonly seconds: number; readonly seed: number }
+
+/** So short that a lot happens. */
+const leaseMillis = 2000
+
+/** How long everything may take to end once nothing goes wrong any more. */
+const quietMillis = 90_000
+
+/** Waits until nothing is in flight; continues by name, now and then, what recovery leaves alone. */
+const settleDown = async (fleet: Fleet, reader: Reader, say: (line: string) => void) => {
+  const exhausted = new Set<string>()
+  const orphans = new Set<string>()
+  const until = performance.now() + quietMillis
+  for (let look = 1; performance.now() < until; look++) {
+    const left = await reader.count()
+    if (left.inFlight + left.exhausted === 0) break
+    await sleep(500)
+    if (look % 6 !== 0) continue
+    say(`${left.inFlight} in flight, ${left.exhausted} exhausted`)
+    const answer = await fleet.workers[look / 6 % size]?.asked({ type: "rescue" }, 5000)
+    if (answer?.type !== "rescued") continue
+    for (const run of answer.exhausted) exhausted.add(run)
+    for (const run of answer.orphans) orphans.add(run)
+  }
+  return { exhausted: exhausted.size, orphans: orphans.size }
+}
+
+const tell = (
+  { seed, say, store }: RunOptions,
+  violations: ReadonlyArray<Violation>,
+  lines: ReadonlyArray<Line>
+): void => {
+  const runs = byRun(lines)
+  for (const { offence, run, what } of violations.slice(0, 10)) {
+    say(`VIOLATION on ${store} with seed ${seed}: ${offence}: ${run}: ${what}`)
+  }
+  if (violations.length > 10) say(`... and ${violations.length - 10} more`)
+  for (const run of new Set(violations.slice(0, 3).map(({ run }) => run))) {
+    say(`history of ${run}:`)
+    for (const line of runs.get(run) ?? []) say(`  ${JSON.stringify(line)}`)
+  }
+}
+
+export const runOn = async (options: RunOptions): Promise<Report> => {
+  const { only, sabotage, say, seconds, seed, store } = options
+  const journals = mkdtempSync(join(tmpdir(), "everbeat-chaos-"))
+  const server = await startServer(store)
+  // Draws of the faults and of the fleet do not mix: when a worker comes back changes no fault.
+  const fleet = new Fleet({ store, server, journals, random: random(seed ^ 0x5eed), leaseMillis, sabotage })
+  let ok = false
+  try {
+    await fleet.start()
+    say(`${store}: ${size} workers for ${seconds} s, seed ${seed}`)
+    const counts = await inject(fleet, random(seed), seconds, only)
+    say(`${store}: ${JSON.stringify(counts)}; waiting until everything has ended`)
+    fleet.quieten()
+    const reader = openReader(store, server.url)
+    const alone = await settleDown(fleet, reader, say)
+    await fleet.stop()
+    const contents = await reader.read()
+    await reader.close()
+    const lines = readJournals(journals)
+    const violations = check(lines, contents, leaseMillis)
+    tell(options, violations, lines)
+    for (const crash of fleet.crashes) say(`CRASH on ${store} with seed ${seed}: ${crash}`)
+    const count = (...kinds: ReadonlyArray<Line["e"]>) => lines.filter(({ e }) => kinds.includes(e)).length
+    // One number for each offence.
+    const found = Object.fromEntries(
+      offences.map((offence) => [offence, violations.filter((violation) => violation.offence === offence).length])
+    ) as Record<Offence, number>
+    ok = violations.length === 0 && fleet.crashes.length === 0 && sabotage === undefined
+    return {
+      ...counts,
+      runs: contents.runs.length,
+      completed: contents.runs.filter(({ state }) => state === "settled").length,
+      ...found,
+      crashes: fleet.crashes.length,
+      ...alone,
+      grants: count("granted"),
+      acknowledged: count("saved", "settled", "released"),
+      refused: lines.filter((line) => line.e === "refused" && line.why !== "Conflict").length,
+      seconds,
+      seed,
+      store
+    }
+  } finally {
+    await fleet.stop()
+    await server.stop()
+    if (ok) rmSync(journals, { recursive: true, force: true })
+    else say(`the journals are in ${journals}`)
+  }
+}
+
+export const isClean = (report: Report): boolean =>
+  report.crashes === 0 && report.runs > 0 && offences.every((offence) => report[offence] === 0)

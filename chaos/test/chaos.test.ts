@@ -1,0 +1,83 @@
+import { assert, describe, it } from "@effect/vitest"
+import { execFile } from "node:child_process"
+import { join } from "node:path"
+
+interface Ended {
+  readonly code: unknown
+  readonly report: Record<string, unknown>
+  readonly complaints: string
+}
+
+/** The harness as a person starts it. */
+const chaos = (...args: ReadonlyArray<string>): Promise<Ended> =>
+  new Promise((resolve, reject) => {
+    const script = join(import.meta.dirname, "../main.ts")
+    const command = ["--conditions=@everbeat/source", "--no-warnings", script, "--json", ...args]
+    execFile(process.execPath, command, { maxBuffer: 1e8 }, (error, output, complaints) => {
+      try {
+        resolve({ code: error?.code ?? 0, report: JSON.parse(output.trim().split("\n").at(-1) ?? ""), complaints })
+      } catch {
+        reject(new Error(complaints, { cause: error }))
+      }
+    })
+  })
+
+const patience = 240_000
+
+describe("a fleet under fire", () => {
+  it("loses nothing and does nothing twice, on both stores", async () => {
+    const { code, complaints, report } = await chaos("--seconds", "20", "--seed", "7")
+    const { acceptedAfterFence, doubleClaims, leftBehind, lostAcknowledged, repeatedCalls, repeatedSyncSteps } = report
+    const { completed, crashes, runs, settledTwice, stuck } = report
+    assert.deepStrictEqual(
+      {
+        acceptedAfterFence,
+        crashes,
+        doubleClaims,
+        leftBehind,
+        lostAcknowledged,
+        repeatedCalls,
+        repeatedSyncSteps,
+        settledTwice,
+        stuck
+      },
+      {
+        acceptedAfterFence: 0,
+        crashes: 0,
+        doubleClaims: 0,
+        leftBehind: 0,
+        lostAcknowledged: 0,
+        repeatedCalls: 0,
+        repeatedSyncSteps: 0,
+        settledTwice: 0,
+        stuck: 0
+      },
+      complaints
+    )
+    assert.strictEqual(completed, runs)
+    assert.isAbove(Number(runs), 0)
+    assert.isAbove(Number(report["kills"]), 0)
+    assert.isAbove(Number(report["freezes"]), 0)
+    assert.strictEqual(code, 0, complaints)
+  }, patience)
+
+  it("finds out a store that ignores the fence, and prints the seed and the history", async () => {
+    const args = [
+      "--seconds",
+      "10",
+      "--seed",
+      "3",
+      "--store",
+      "redis",
+      "--only",
+      "freezes",
+      "--sabotage",
+      "ignores-fence"
+    ]
+    const { code, complaints, report } = await chaos(...args)
+    assert.strictEqual(code, 1)
+    assert.isAbove(Number(report["acceptedAfterFence"]), 0, complaints)
+    assert.include(complaints, "VIOLATION on redis with seed 3: acceptedAfterFence")
+    assert.match(complaints, /history of [0-9a-f-]{36}:\n {2}\{"e":"granted"/)
+  }, patience)
+})

@@ -1,0 +1,210 @@
+import { assert, describe, it } from "@effect/vitest"
+import { check, type Offence } from "../checker.ts"
+import type { Contents, Stored } from "../contents.ts"
+import type { Entry, Line } from "../journal.ts"
+
+const run = "run-1"
+const leaseMillis = 2000
+const second = 1_000_000
+
+type Fields = Partial<Record<string, unknown>>
+
+/** A line of a journal. A call took a tenth of a second. */
+const line = (seconds: number, entry: Fields & { readonly e: Entry["e"] }, w = "worker-1.1"): Line => {
+  const t = seconds * second
+  return { run, owner: w, fence: 1, t0: t - second / 10, t, w, ...entry } as unknown as Line // fields of every kind
+}
+
+const rows = (...digests: ReadonlyArray<string>) => digests.map((digest, row) => ({ row, digest }))
+const outcome = (row: number, name: string, startedAt = `${name} began`) => ({
+  row,
+  digest: `${name} ${startedAt}`,
+  step: { name, startedAt }
+})
+
+const begun = line(1, { e: "granted", how: "begun", kind: "agent", agent: "a", position: 0, iteration: 0, rows: [] })
+const saved = line(2, { e: "saved", position: 2, iteration: 1, rows: rows("one", "two") })
+const claim = {
+  e: "granted",
+  how: "claimNext",
+  kind: "agent",
+  agent: "a",
+  fence: 2,
+  position: 2,
+  iteration: 1
+} as const
+const claimed = line(10, { ...claim, rows: rows("one", "two") }, "worker-2.1")
+const asked = line(11.8, { e: "asked", op: "settle", fence: 2 }, "worker-2.1")
+const settled = line(12, { e: "settled", status: "ok", fence: 2 }, "worker-2.1")
+const good = [begun, saved, claimed, asked, settled]
+
+const record: Stored = {
+  run,
+  state: "settled",
+  fence: 2,
+  position: 0,
+  iteration: 0,
+  status: "ok",
+  steps: new Map(),
+  residue: []
+}
+const kept = (change: Partial<Stored> = {}): Contents => ({ runs: [{ ...record, ...change }], strays: [] })
+
+const found = (lines: ReadonlyArray<Line>, contents = kept()): ReadonlyArray<Offence> =>
+  Array.from(
+    new Set(check(lines.toSorted((a, b) => a.t - b.t), contents, leaseMillis).map(({ offence }) => offence))
+  )
+
+const beat = (agentRun: string, seconds: number, fields: Fields = {}) =>
+  line(seconds, {
+    e: "granted",
+    how: "begun",
+    kind: "heartbeat",
+    agent: "triage",
+    position: 0,
+    iteration: 0,
+    rows: [],
+    run: agentRun,
+    ...fields
+  })
+const both: Contents = { runs: [record, { ...record, run: "run-2" }], strays: [] }
+
+type Case = readonly [what: string, offence: Offence, lines: ReadonlyArray<Line>, contents?: Contents]
+
+const bad: ReadonlyArray<Case> = [
+  [
+    "a claim that hands out fewer rows than were saved",
+    "lostAcknowledged",
+    [begun, saved, line(10, { ...claim, position: 1, rows: rows("one") }), asked, settled]
+  ],
+  [
+    "a claim that hands out another row than was saved",
+    "lostAcknowledged",
+    [begun, saved, line(10, { ...claim, rows: rows("one", "other") }), asked, settled]
+  ],
+  [
+    "a claim that hands out an older iteration",
+    "lostAcknowledged",
+    [begun, saved, line(10, { ...claim, iteration: 0, rows: rows("one", "two") }), asked, settled]
+  ],
+  [
+    "a position that goes back",
+    "lostAcknowledged",
+    [...good, line(3, { e: "refused", op: "save", why: "Conflict", position: 1 })]
+  ],
+  [
+    "an attempt that is given less than the one before was told is durable",
+    "lostAcknowledged",
+    [
+      ...good,
+      line(3, { e: "flushed", iteration: 1, messages: ["one", "two"] }),
+      line(10.5, { e: "attempt", attempt: 2, fence: 2, iteration: 1, messages: ["one"] })
+    ]
+  ],
+  ["a run that is gone", "lostAcknowledged", good, { runs: [], strays: [] }],
+  ["a record with another status", "lostAcknowledged", good, kept({ status: "error" })],
+  [
+    "a settled run that is in flight",
+    "lostAcknowledged",
+    good,
+    kept({ state: "in flight", status: undefined, position: 2, iteration: 1 })
+  ],
+  [
+    "a record with another outcome than was saved",
+    "lostAcknowledged",
+    [
+      begun,
+      line(2, { e: "saved", position: 1, rows: [outcome(0, "fetch")] }),
+      line(11.8, { e: "asked", op: "settle" }),
+      line(12, { e: "settled", status: "ok" })
+    ],
+    kept({ steps: new Map([["fetch", "later"]]) })
+  ],
+  ["a save of an owner who was replaced", "acceptedAfterFence", [
+    ...good,
+    line(11, { e: "saved", position: 2, rows: [] })
+  ]],
+  ["a renewal for an owner who was replaced", "acceptedAfterFence", [...good, line(11, { e: "renewed" })]],
+  ["a save after the end", "acceptedAfterFence", [...good, line(13, { e: "saved", fence: 2, position: 2, rows: [] })]],
+  ["a fence that is handed out twice", "doubleClaims", [...good, { ...claimed, t: 11 * second }]],
+  [
+    "a claim while the lease lives",
+    "doubleClaims",
+    [begun, saved, line(3, { ...claim, rows: rows("one", "two") }), asked, settled]
+  ],
+  [
+    "a claim while the lease was renewed",
+    "doubleClaims",
+    [...good, line(9, { e: "renewed" })]
+  ],
+  ["two passes of an agent at once", "doubleClaims", [beat(run, 1), beat("run-2", 2)], both],
+  [
+    "a key that begins two runs",
+    "doubleClaims",
+    [beat(run, 1, { key: "k" }), line(2, { e: "asked", op: "settle" }), beat("run-2", 3, { key: "k" })],
+    both
+  ],
+  [
+    "a run that does not end",
+    "stuck",
+    [begun, saved],
+    kept({ state: "in flight", status: undefined, position: 2, iteration: 1 })
+  ],
+  [
+    "a step that begins again after its outcome was saved",
+    "repeatedSyncSteps",
+    [
+      begun,
+      line(2, { e: "saved", position: 1, rows: [outcome(0, "fetch")] }),
+      line(10, { ...claim, rows: [outcome(0, "fetch")] }),
+      line(11, { e: "step", step: "fetch", fence: 2 })
+    ],
+    kept({ steps: new Map([["fetch", "fetch began"]]) })
+  ],
+  ["a step that begins after the end", "repeatedSyncSteps", [...good, line(13, { e: "step", step: "fetch" })]],
+  [
+    "a tool call that is made again after its outcome was durable",
+    "repeatedCalls",
+    [
+      ...good,
+      line(2, { e: "did", call: "call-1" }),
+      line(3, { e: "kept", call: "call-1" }),
+      line(11, { e: "did", call: "call-1", fence: 2 })
+    ]
+  ],
+  ["a run that is settled twice", "settledTwice", [...good, line(13, { e: "settled", status: "ok", fence: 2 })]],
+  ["rows of a run that has ended", "leftBehind", good, kept({ residue: ["2 rows"] })],
+  ["rows of no run", "leftBehind", good, { ...kept(), strays: ["2 rows of run-3"] }]
+]
+
+describe("the checker of the chaos harness", () => {
+  it("finds nothing in a run that was continued after a crash", () => {
+    assert.deepStrictEqual(found(good), [])
+  })
+
+  it("finds nothing where a write was under way when the next owner claimed", () => {
+    const late = { ...saved, t: 11 * second }
+    assert.deepStrictEqual(found([begun, late, claimed, asked, settled]), [])
+  })
+
+  it("finds nothing in a claim right behind a release", () => {
+    const released = line(2.5, { e: "asked", op: "release" })
+    assert.deepStrictEqual(
+      found([begun, saved, released, line(3, { ...claim, rows: rows("one", "two") }), asked, settled]),
+      []
+    )
+  })
+
+  it("finds nothing in a step that begins again because its outcome was not acknowledged", () => {
+    const steps = [line(2, { e: "step", step: "fetch" }), line(11, { e: "step", step: "fetch", fence: 2 })]
+    assert.deepStrictEqual(found([...good, ...steps]), [])
+  })
+
+  it("finds nothing in passes of an agent one after the other", () => {
+    assert.deepStrictEqual(found([beat(run, 1), line(2, { e: "asked", op: "settle" }), beat("run-2", 3)], both), [])
+  })
+
+  it.for(bad)("finds %s", ([, offence, lines, contents]) => {
+    assert.include(found(lines, contents), offence)
+  })
+})
