@@ -14,7 +14,8 @@ describe("an agent of the Promise facade", () => {
     const closer = agent("closer", {
       ...OpenAIAgents.options,
       result: json<string>(),
-      timeout: "400 millis",
+      // Long enough for a busy machine to come to the tools.
+      timeout: "3 seconds",
       backoff: () => 0,
       run: async (ctx) => {
         const model = new ScriptedModel([
