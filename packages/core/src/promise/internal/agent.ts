@@ -165,13 +165,12 @@ const contextOf = <M>(ctx: CoreContext.AgentContext<M>, calls: Calls, abort: Abo
         execute: (signal: AbortSignal) => A | PromiseLike<A>
       ) => {
         const { remember = false, ...rest } = call
-        return calls.tool(
+        return calls.tool<A>((body) =>
           remember
-            ? checkpoint.tool({ ...rest, result: resultCodec<A>(undefined) }, body(execute))
-            : checkpoint.tool(rest, body(execute))
-        )
+            ? checkpoint.tool({ ...rest, result: resultCodec<A>(undefined) }, body)
+            : checkpoint.tool(rest, body), execute)
       },
-      phase: (name, execute) => calls.tool(checkpoint.phase(name, body(execute)))
+      phase: (name, execute) => calls.stoppable(checkpoint.phase(name, body(execute)))
     },
     workspace: workspace === undefined ? undefined : {
       cwd: workspace.cwd,
