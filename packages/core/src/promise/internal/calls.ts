@@ -28,6 +28,15 @@ export class Calls {
     this.abort = abort
   }
 
+  /** Calls with what was given, once that is checked; what is wrong rejects. */
+  given<A, B>(check: () => A, call: (given: A) => Promise<B>): Promise<B> {
+    try {
+      return call(check())
+    } catch (error) {
+      return this.run(Effect.fail(error))
+    }
+  }
+
   /** Runs an effect of the context. */
   run<A>(effect: Effect.Effect<A, unknown>): Promise<A> {
     return this.mark(this.heard(Effect.runForkWith(this.context)(effect)))
