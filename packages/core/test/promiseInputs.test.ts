@@ -1,4 +1,11 @@
-import { agent, type AgentContext, createEverbeat, type Json, storeFromLayer } from "@everbeat/core/promise"
+import {
+  agent,
+  type AgentContext,
+  createEverbeat,
+  EverbeatError,
+  type Json,
+  storeFromLayer
+} from "@everbeat/core/promise"
 import { memoryStore } from "@everbeat/store-memory/promise"
 import { Context, Effect, Layer } from "effect"
 import { assert, describe, it } from "vitest"
@@ -94,5 +101,36 @@ describe("resuming with an agent", () => {
     await result().catch(() => {})
     const error = await everbeat.agent.resume(child, runId).catch((error: unknown) => error)
     assert.match(messageOf(error), /^DefinitionChangedError: Run \S+ is of 'stuck'\.$/)
+  })
+})
+
+describe("an error", () => {
+  it("says what to do about it", async () => {
+    const stuck = agent("stuck", {
+      run: (ctx) => new Promise((_, reject) => ctx.signal.addEventListener("abort", () => reject(ctx.signal.reason)))
+    })
+    await using everbeat = createEverbeat({ store: memoryStore(), agents: [stuck] })
+    const { result, runId } = await everbeat.agent.start(stuck)
+    await everbeat.agent.cancel(runId)
+    const calls: ReadonlyArray<() => Promise<unknown>> = [
+      () => everbeat.runs.get("nonsense"),
+      () => everbeat.runs.list({ agentName: "no name" }),
+      () => everbeat.agent.start(stuck, { key: "not visible: \u0000" }),
+      () => untyped(everbeat.agent.start, stuck, { payload: { size: 1n } }),
+      () => result()
+    ]
+    const hints: Array<unknown> = []
+    for (const call of calls) {
+      // oxlint-disable-next-line eslint/no-await-in-loop -- one after the other
+      const error = await call().catch((error: unknown) => error)
+      hints.push(error instanceof EverbeatError ? error.hint : error)
+    }
+    assert.deepStrictEqual(hints, [
+      "Take it as it is from runId of a report, a record or a handle.",
+      "Correct agentName.",
+      "Correct key.",
+      "Convert it to JSON, or leave it out.",
+      "Start it again if it is still wanted."
+    ])
   })
 })

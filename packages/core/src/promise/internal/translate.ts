@@ -65,6 +65,10 @@ const known = (error: CoreError): E.EverbeatError => {
     case "Conflict":
     case "Fenced":
     case "Gone":
+      return new E.LeaseLostError(error.runId, message, {
+        ...options,
+        hint: new PassErrors.LeaseLost({ runId: error.runId }).hint
+      })
     case "LeaseLost":
       return new E.LeaseLostError(error.runId, message, options)
     case "PassCancelled":
