@@ -214,6 +214,10 @@ export type LoopServices<Tools extends Record<string, Tool.Any>> =
  * Interrupting a handler does not undo what it did. Such a call is told to the
  * resumed model as "outcome unknown", unless its tool is read-only.
  *
+ * One loop for each run: a second one would go on with the conversation of the
+ * first. For other questions, use the model itself. A `toolChoice` that forces a
+ * call lets the loop end at `maxIterations` only.
+ *
  * **Example** (An agent that closes an issue)
  *
  * ```ts

@@ -118,6 +118,18 @@ describe("a loop of effect/ai", () => {
       assert.deepStrictEqual(ran, [1, 1, 3])
     }))
 
+  it.live("answers no text of an earlier answer when the last one says nothing", () =>
+    Effect.gen(function*() {
+      const tools = Toolkit.make(Add)
+      const handlers = tools.toLayer({ add: ({ to }) => Effect.succeed(to) })
+      const { asked, layer } = scripted([{ type: "text", text: "Let me see." }, call("add", { to: 1 })], [])
+      const exit = yield* run((ctx) =>
+        Effect.map(EffectAi.loop(ctx, { toolkit: tools }), ({ text }) => text).pipe(Effect.provide([layer, handlers]))
+      )
+      assert.deepStrictEqual(exit, yield* Effect.exit(Effect.succeed("")))
+      assert.lengthOf(asked, 2)
+    }))
+
   it.live("does not run calls of an answer that was cut off", () =>
     Effect.gen(function*() {
       const ran: Array<number> = []

@@ -193,6 +193,9 @@ export interface LoopOptions<TContext, TAgent extends Agent<any, any>> {
  * Computer, shell and apply-patch tools that run in this process are refused
  * with a `TypeError`: they are not told their call, so it cannot be recorded.
  *
+ * One loop for each run: a second one would go on with the conversation of the
+ * first.
+ *
  * **Example** (An agent that closes an issue)
  *
  * ```ts

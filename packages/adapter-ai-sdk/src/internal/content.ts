@@ -28,15 +28,17 @@ const partOf = (part: Content): AssistantPart | undefined => {
         mediaType: part.mediaType,
         ...withOptions(part.providerMetadata)
       }
-    case "tool-call":
+    case "tool-call": {
+      const input = inputOf(part.input)
       return {
         type: "tool-call",
         toolCallId: part.toolCallId,
         toolName: part.toolName,
-        input: inputOf(part.input),
+        input: input ?? {},
         ...(part.providerExecuted === undefined ? undefined : { providerExecuted: part.providerExecuted }),
-        ...withOptions(part.providerMetadata)
+        ...withOptions(input === undefined ? broken(part.input, part.providerMetadata) : part.providerMetadata)
       }
+    }
     case "tool-result":
       if (part.preliminary === true) return undefined
       return {
@@ -59,14 +61,25 @@ const partOf = (part: Content): AssistantPart | undefined => {
 
 const base64Of = (data: string | Uint8Array): string => (typeof data === "string" ? data : Base64.encode(data))
 
-/** A call whose input is no JSON is not executed: the SDK answers it with an error. */
+/** `undefined` for what is no JSON. */
 const inputOf = (text: string): unknown => {
   try {
     const input: unknown = text.trim() === "" ? {} : JSON.parse(text)
     return input
   } catch {
-    return {}
+    return undefined
   }
+}
+
+/**
+ * A call whose input is no JSON is not executed: the SDK answers it with an error. So that this is also so when the answer
+ * is given again, the text is kept where no provider looks.
+ */
+const broken = (input: string, metadata: Metadata): Metadata => ({ ...metadata, everbeat: { input } })
+
+const textOf = ({ input, providerOptions }: Extract<AssistantPart, { readonly type: "tool-call" }>): string => {
+  const text = providerOptions?.["everbeat"]?.["input"]
+  return typeof text === "string" ? text : JSON.stringify(input)
 }
 
 /** `undefined` for an answer that says nothing. */
@@ -101,7 +114,7 @@ const answeredBy = (part: AssistantPart): Content | undefined => {
         type: "tool-call",
         toolCallId: part.toolCallId,
         toolName: part.toolName,
-        input: JSON.stringify(part.input),
+        input: textOf(part),
         ...(part.providerExecuted === undefined ? undefined : { providerExecuted: part.providerExecuted }),
         ...withMetadata(part.providerOptions)
       }

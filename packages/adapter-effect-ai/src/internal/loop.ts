@@ -55,13 +55,14 @@ export const run = Effect.fnUntraced(function*<E, R, PE, PR>(
   yield* checkpoint.save({ messages })
   while (iteration < plan.maxIterations) {
     const parts = yield* ask(plan, messages)
-    messages = messages.concat(Prompt.fromResponseParts(parts).content)
+    const said = Prompt.fromResponseParts(parts).content
+    messages = messages.concat(said)
     iteration += 1
     // With the answer saved, a call that is cut off is known to the next attempt: its calls are told apart by their ids.
     yield* checkpoint.save({ messages, iteration })
-    const turn = messages.at(-1)
-    const calls = turn === undefined ? [] : callsOf(turn)
-    if (calls.length === 0) return ended(false)
+    const calls = said.flatMap(callsOf)
+    // Of an answer that says nothing, the text is not that of the one before.
+    if (calls.length === 0) return { ...ended(false), text: lastWord(said) }
     const incomplete = incompleteReason(parts)
     const results = yield* Effect.forEach(calls, (call) =>
       incomplete === undefined

@@ -119,7 +119,7 @@ export class InvalidInputError extends EverbeatError {
   readonly field: string
 
   constructor(field: string, message: string, options?: ErrorDetails) {
-    super(message, options)
+    super(message, { ...options, hint: options?.hint ?? `Correct ${field}.` })
     this.field = field
   }
 }
@@ -178,7 +178,7 @@ export class RunCancelledError extends EverbeatError {
   readonly runId: string
 
   constructor(runId: string, message: string, options?: ErrorDetails) {
-    super(message, options)
+    super(message, { ...options, hint: options?.hint ?? "Start it again if it is still wanted." })
     this.runId = runId
   }
 }
@@ -361,7 +361,7 @@ export class NotStorableError extends EverbeatError {
   readonly path: string
 
   constructor(path: string, message: string, options?: ErrorDetails) {
-    super(message, options)
+    super(message, { ...options, hint: options?.hint ?? "Convert it to JSON, or leave it out." })
     this.path = path
   }
 }

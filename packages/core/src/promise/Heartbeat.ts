@@ -7,6 +7,7 @@ import type { Duration } from "./Duration.ts"
 import * as internal from "./internal/heartbeat.ts"
 import type { Diagnostic } from "./Report.ts"
 import type {
+  Adds,
   CodesOf,
   ErrorClasses,
   ErrorsOf,
@@ -157,7 +158,7 @@ export interface Heartbeat<
       Default & ([Default] extends [ResultOf<Out> | undefined] ? unknown : "the default is no result of this step")
     >
   ) => Heartbeat<
-    Results & { readonly [K in Name]: Readable<Out, OnError, WarnOn, Default> },
+    Adds<Results, Name, Readable<Out, OnError, WarnOn, Default>>,
     W | WarningsOf<Out, Codes, Warnings, FailsOf<Fails, Own>, OnError, WarnOn>,
     E | ErrorsOf<Out, FailsOf<Fails, Own>, OnError, WarnOn>,
     R | ServicesOf<Out>,

@@ -240,12 +240,11 @@ export type ErrorsOf<Out, Fails, OnError, WarnOn> = OnError extends "warn" ? nev
  * @category utility types
  * @since 0.1.0
  */
-export type Readable<Out, OnError, WarnOn, Default> =
-  | ResultOf<Out>
-  | ([Default] extends [undefined] ?
-    OnError extends "warn" ? undefined : WarnOn extends ReadonlyArray<unknown> ? undefined
-    : never
-    : never)
+export type Readable<Out, OnError, WarnOn, Default> = [Default] extends [undefined]
+  ? OnError extends "warn" ? ResultOf<Out> | undefined
+  : WarnOn extends ReadonlyArray<unknown> ? ResultOf<Out> | undefined
+  : ResultOf<Out>
+  : ResultOf<Out>
 
 /**
  * The results that a step reads: those of the steps in `after`, or all.
@@ -253,5 +252,17 @@ export type Readable<Out, OnError, WarnOn, Default> =
  * @category utility types
  * @since 0.1.0
  */
-export type Reads<Results, After> = After extends ReadonlyArray<infer Name> ? Pick<Results, Name & keyof Results>
+export type Reads<Results, After> = After extends ReadonlyArray<infer Name>
+  ? { readonly [K in Name & keyof Results]: Results[K] }
   : Results
+
+/**
+ * The results of a chain with those of one more step: one object, as an editor
+ * shows it.
+ *
+ * @category utility types
+ * @since 0.1.0
+ */
+export type Adds<Results, Name extends string, Result> = [Results] extends [unknown]
+  ? { readonly [K in keyof Results | Name]: K extends keyof Results ? Results[K] : Result }
+  : never // a conditional type is shown as what it is, not by its name

@@ -11,6 +11,7 @@ import { Abort } from "./abort.ts"
 import { Calls } from "./calls.ts"
 import * as Checks from "./checks.ts"
 import { isStored, messageCodec, resultCodec } from "./codec.ts"
+import { inputs, payloadOf, startChecks } from "./inputs.ts"
 import { invoke } from "./invoke.ts"
 import { present } from "./present.ts"
 import { isA, lower, Raised, warning } from "./raise.ts"
@@ -48,6 +49,26 @@ const checkpointChecks = Checks.optional({
   onStoreFailure: Checks.oneOf("continue", "stop"),
   verify: Checks.oneOf("identity", "hash")
 })
+
+const updateChecks = Checks.optional({
+  messages: Checks.anArray,
+  iteration: Checks.aCount(0),
+  phase: Checks.aString,
+  notes: Checks.aString
+})
+
+const toolChecks = {
+  id: Checks.someText,
+  name: Checks.someText,
+  execute: Checks.aFunction,
+  ...Checks.optional({ mutates: Checks.aBoolean, remember: Checks.aBoolean })
+}
+
+const phaseChecks = { name: Checks.someText, execute: Checks.aFunction }
+
+/** The parent of a child is its parent, and its key is how it is found again. */
+const { parentRunId: _parent, signal: _signal, ...others } = startChecks
+const childChecks = { ...others, key: Checks.aString }
 
 const workspaceChecks = Checks.optional({ every: Checks.aCount(1), afterMutation: Checks.aDuration(0) })
 
@@ -137,6 +158,12 @@ const resumptionOf = <M>(resume: CoreContext.Resumption<M>): Resumption<M> => ({
   workspace: resume.workspace === undefined ? undefined : restoredOf(resume.workspace)
 })
 
+const notAnAgent = (value: unknown) => ({
+  option: "the agent",
+  given: Checks.describe(value),
+  expected: "agent(name, { run })"
+})
+
 const contextOf = <M>(ctx: CoreContext.AgentContext<M>, calls: Calls, abort: Abort): AgentContext<M> => {
   const { checkpoint, workspace } = ctx
   const told = (effect: Effect.Effect<void>) => void calls.run(effect)
@@ -157,21 +184,37 @@ const contextOf = <M>(ctx: CoreContext.AgentContext<M>, calls: Calls, abort: Abo
     },
     resume: ctx.resume === undefined ? undefined : resumptionOf(ctx.resume),
     checkpoint: {
-      save: (update) => calls.run(checkpoint.save(update)),
-      note: (text) => calls.run(checkpoint.note(text)),
+      save: (update) =>
+        calls.given(
+          () => inputs("ctx.checkpoint.save", update, updateChecks),
+          (update) => calls.run(checkpoint.save(update))
+        ),
+      note: (text) =>
+        calls.given(
+          () => inputs("ctx.checkpoint.note", { text }, { text: Checks.aString }),
+          ({ text }) => calls.run(checkpoint.note(text))
+        ),
       flush: () => calls.run(checkpoint.flush),
       tool: <A>(
         call: { readonly remember?: boolean | undefined; readonly id: string; readonly name: string },
         execute: (signal: AbortSignal) => A | PromiseLike<A>
       ) => {
-        const { remember = false, ...rest } = call
-        return calls.tool(
-          remember
-            ? checkpoint.tool({ ...rest, result: resultCodec<A>(undefined) }, body(execute))
-            : checkpoint.tool(rest, body(execute))
-        )
+        const check = () => {
+          const options = Checks.isRecord(call) ? { ...call, execute } : call
+          Checks.refuse("ctx.checkpoint.tool", Checks.problemsOf(options, toolChecks))
+          return call
+        }
+        return calls.given(check, ({ remember = false, ...rest }) =>
+          calls.tool<A>((body) =>
+            remember
+              ? checkpoint.tool({ ...rest, result: resultCodec<A>(undefined) }, body)
+              : checkpoint.tool(rest, body), execute))
       },
-      phase: (name, execute) => calls.tool(checkpoint.phase(name, body(execute)))
+      phase: (name, execute) =>
+        calls.given(
+          () => inputs("ctx.checkpoint.phase", { name, execute }, phaseChecks),
+          ({ execute, name }) => calls.stoppable(checkpoint.phase(name, body(execute)))
+        )
     },
     workspace: workspace === undefined ? undefined : {
       cwd: workspace.cwd,
@@ -188,11 +231,17 @@ const contextOf = <M>(ctx: CoreContext.AgentContext<M>, calls: Calls, abort: Abo
     },
     warn: (code, message, options) => told(ctx.warn(warning(code, message, options))),
     touch: (url) => told(Effect.suspend(() => ctx.touch(String(url)))),
-    start: <A>(child: AnyAgent<A>, options: ChildOptions) =>
-      calls.run(Effect.map(
-        ctx.start(definitionOf(child), present(options)),
-        (handle) => handleOf(handle, (effect) => calls.run(effect))
-      ))
+    start: <A>(child: AnyAgent<A>, options: ChildOptions) => {
+      const check = () => {
+        Checks.refuse("ctx.start", isAgent(child) ? [] : [notAnAgent(child)])
+        return inputs("ctx.start", options, childChecks)
+      }
+      return calls.given(check, ({ payload, ...rest }) =>
+        calls.run(Effect.map(
+          ctx.start(definitionOf(child), { ...present(rest), ...payloadOf(payload) }),
+          (handle) => handleOf(handle, (effect) => calls.run(effect))
+        )))
+    }
   }
 }
 

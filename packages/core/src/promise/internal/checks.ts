@@ -42,6 +42,8 @@ export const oneOf = (...values: ReadonlyArray<string>): Check =>
 export const aFunction: Check = when((value) => typeof value === "function", "a function")
 export const aBoolean: Check = when((value) => typeof value === "boolean", "true or false")
 export const aString: Check = when((value) => typeof value === "string", "a string")
+export const someText: Check = when((value) => typeof value === "string" && value !== "", "a string that is not empty")
+export const anArray: Check = when((value) => Array.isArray(value), "an array")
 export const anObject: Check = when(isRecord, "an object")
 export const anything: Check = () => undefined
 

@@ -12,6 +12,8 @@ import type { CheckpointStore } from "../../CheckpointStore.ts"
 import { HeartbeatEngine } from "../../HeartbeatEngine.ts"
 import type { RunStore } from "../../RunStore.ts"
 import { DisposedError } from "../EverbeatError.ts"
+import { describe } from "./checks.ts"
+import { isA } from "./raise.ts"
 import { settledOf } from "./records.ts"
 import type { SettledHub } from "./settledHub.ts"
 import { valueOf } from "./translate.ts"
@@ -67,7 +69,7 @@ export class Host {
   readonly ready: Effect.Effect<Context.Context<Services>, unknown> = Effect.suspend(() => {
     if (this.disposed) return Effect.fail(new DisposedError())
     const { runtime } = this
-    return Effect.onExit(runtime.contextEffect, (exit) =>
+    return Effect.onExit(Effect.mapError(runtime.contextEffect, notBuilt), (exit) =>
       Effect.sync(() => {
         if (exit._tag === "Success" || this.current !== runtime || this.disposed) return
         if (Cause.hasInterruptsOnly(exit.cause)) return // the caller went away, the building goes on
@@ -107,6 +109,13 @@ export class Host {
     await Effect.runPromise(Effect.timeoutOption(Effect.promise(() => this.hub.called), lingerMs))
     this.hub.end()
   }
+}
+
+/** A layer may fail with anything; who calls a function is to catch an error. */
+const notBuilt = (error: unknown): unknown => {
+  if (isA(error, Error)) return error
+  const text = typeof error === "string" ? error : describe(error)
+  return new Error(`Everbeat could not start, its layer or its store failed with: ${text}`, { cause: error })
 }
 
 const drained = (context: Context.Context<Services>, graceMs: number): Effect.Effect<unknown> =>

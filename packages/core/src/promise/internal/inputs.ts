@@ -40,5 +40,7 @@ export const payloadOf = (payload: unknown): { readonly payload?: Json } => {
 
 export const runIdOf = (runId: unknown, field = "runId"): RunId => {
   if (isRunId(runId)) return runId
-  throw new InvalidInputError(field, `${field} ${Checks.describe(runId)} is not the id of a run.`)
+  throw new InvalidInputError(field, `${field} ${Checks.describe(runId)} is not the id of a run.`, {
+    hint: "Take it as it is from runId of a report, a record or a handle."
+  })
 }

@@ -33,7 +33,7 @@ const settled = (
     })
   })
 
-const stopped = "It was stopped: by its limit, a cancel or a shutdown."
+export const stopped = "It was stopped: by its limit, a cancel or a shutdown."
 
 export const invoke = (
   run: () => unknown,
@@ -50,7 +50,7 @@ export const invoke = (
     if (Effect.isEffect(out)) {
       // Its services are in the types of the heartbeat, and in the runtime.
       const effect = out as Effect.Effect<unknown, unknown>
-      return effect.pipe(
+      return Effect.interruptible(effect).pipe( // also where its caller is not
         Effect.mapError((error) => raise(error, declared, true)),
         Effect.onInterrupt(() => Effect.sync(() => abort.abort(stopped)))
       )

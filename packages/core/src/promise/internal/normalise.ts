@@ -24,12 +24,19 @@ const hints: Readonly<Record<string, string>> = {
   Map: "store [...map]",
   Set: "store [...set]",
   URL: "store href",
-  Promise: "await it"
+  Promise: "await it",
+  Generator: "store [...it]",
+  AsyncGenerator: "collect what it yields"
 }
+
+const hintFor = (name: string): string => (Object.hasOwn(hints, name) ? `; ${hints[name]}` : "")
 
 const nameOf = (value: object): string => {
   const { constructor } = value as { readonly constructor?: { readonly name?: unknown } }
-  return typeof constructor?.name === "string" && constructor.name !== "" ? constructor.name : "a class"
+  if (typeof constructor?.name === "string" && constructor.name !== "") return constructor.name
+  // Generators have no constructor with a name.
+  const tag = Object.prototype.toString.call(value).slice("[object ".length, -1)
+  return tag === "Object" ? "a class" : tag
 }
 
 const isPlain = (value: object): boolean => {
@@ -51,7 +58,9 @@ const copy = (value: unknown, path: Array<PropertyKey>): Json => {
     case "object":
       break
     default:
-      return wrong(value === undefined ? "undefined is not JSON" : `a ${typeof value} is not JSON`)
+      return wrong(
+        value === undefined ? "undefined is not JSON" : `a ${typeof value} is not JSON`
+      )
   }
   if (value === null) return null
   if (path.length >= maxDepth) return wrong("it is nested too deeply, or contains itself")
@@ -64,8 +73,7 @@ const copy = (value: unknown, path: Array<PropertyKey>): Json => {
   if (Array.isArray(value)) return Array.from(value, (one: unknown, index) => child(index, one))
   if (!isPlain(value)) {
     const name = nameOf(value)
-    const hint = hints[name]
-    return wrong(`an instance of ${name} is not JSON${hint === undefined ? "" : `; ${hint}`}`)
+    return wrong(`an instance of ${name} is not JSON${hintFor(name)}`)
   }
   const [symbol] = Object.getOwnPropertySymbols(value)
   if (symbol !== undefined) return wrong(`its key ${String(symbol)} is not JSON`)

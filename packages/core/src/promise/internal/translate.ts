@@ -65,6 +65,10 @@ const known = (error: CoreError): E.EverbeatError => {
     case "Conflict":
     case "Fenced":
     case "Gone":
+      return new E.LeaseLostError(error.runId, message, {
+        ...options,
+        hint: new PassErrors.LeaseLost({ runId: error.runId }).hint
+      })
     case "LeaseLost":
       return new E.LeaseLostError(error.runId, message, options)
     case "PassCancelled":
@@ -75,8 +79,12 @@ const known = (error: CoreError): E.EverbeatError => {
     case "RunExhausted":
       return new E.RunExhaustedError(error.runId, error.attempts, message, options)
     case "DefinitionChanged":
-    case "OtherDefinition":
       return new E.DefinitionChangedError(error.runId, message, options)
+    case "OtherDefinition":
+      return new E.DefinitionChangedError(error.runId, `Run ${error.runId} is of '${error.name}'.`, {
+        ...options,
+        hint: `Resume it with the agent or heartbeat '${error.name}', or cancel it.`
+      })
     case "CheckpointUnreadable":
     case "MessageUnreadable":
       return new E.CheckpointUnreadableError(error.runId, message, options)
