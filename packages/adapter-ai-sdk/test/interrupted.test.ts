@@ -106,13 +106,13 @@ describe.each(Object.keys(drivers))("%s that is interrupted", (driver) => {
             execute: async () => {
               overlapping++
               applied.push(`close ${attempt}`)
-              await Effect.runPromise(Effect.sleep("120 millis"))
+              await Effect.runPromise(Effect.sleep("4 seconds"))
               overlapping--
               return "closed"
             }
           })
         }
-      }), { timeout: "60 millis" })
+      }), { timeout: "2 seconds" })
       const run = yield* Agent.start(closer, { prompt: "Close it." })
       const result = yield* run.result
       assert.strictEqual(result, "close: closed", "it ended while the attempt was about to end")

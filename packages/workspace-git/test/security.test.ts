@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync } from "node:fs"
 import { dirname, join } from "node:path"
-import { commit, git, newRun, repository, snapshotOf, sorted, workspace, write } from "./support.ts"
+import { commit, git, newRun, refsIn, repository, snapshotOf, sorted, workspace, write } from "./support.ts"
 
 /** A program that leaves a mark, with the name under which it was called. */
 const trap = (root: string) => {
@@ -91,14 +91,19 @@ describe("security: a repository that the agent has written", () => {
 
   it.live("cannot name another folder as its top", () =>
     Effect.gen(function*() {
-      const root = yield* repository()
-      write(dirname(root), "of-the-host.txt", "nobody's business")
+      // The folder around is a repository of the host: there, git would find what to work on.
+      const host = yield* repository()
+      const root = join(host, "agents")
+      git(host, "init", "-q", "-b", "main", root)
+      write(root, "new", "x")
+      write(host, "of-the-host.txt", "nobody's business")
       for (const worktree of ["../..", dirname(root), "/"]) {
         git(root, "config", "core.worktree", worktree)
         const ws = yield* workspace({ cwd: root })
         const error = yield* Effect.flip(ws.snapshot({ cwd: root, runId: newRun(), reason: "timeout" }))
         assert.include(["NotARepository", "RefusedRoot"], error._tag)
       }
+      assert.deepStrictEqual(refsIn(host), [])
     }).pipe(Effect.scoped))
 
   it.live("may lie anywhere as a worktree, a submodule or with its git folder elsewhere", () =>
