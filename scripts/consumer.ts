@@ -170,7 +170,9 @@ const checkOptionalPeers = async (node: string): Promise<void> => {
 try {
   fail(
     "modules that are not named after their main export can be imported",
-    entries.filter(({ named, specifier }) => !named && !/\/[A-Z]\w*$/.test(specifier)).map(({ specifier }) => specifier)
+    entries.filter(({ named, specifier }) => !named && !/\/(?:[A-Z]\w*|promise)$/.test(specifier)).map((
+      { specifier }
+    ) => specifier)
   )
   cpSync(join(root, "scripts/consumer"), consumer, { recursive: true })
   writeFileSync(join(consumer, "entries.json"), JSON.stringify(entries.map(({ specifier }) => specifier)))
