@@ -111,7 +111,22 @@ export interface ResumeOptions {
 }
 
 /**
- * Reads runs.
+ * Which runs to prune. A run goes when any given rule says so; without a rule none does.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface PruneRules {
+  /** Runs that ended longer ago than this. */
+  readonly olderThan?: Duration | undefined
+  /** Runs that ended, beyond the newest so many of each agent. */
+  readonly keepLast?: number | undefined
+  /** Exhausted runs that nobody has continued for longer than this. */
+  readonly exhaustedFor?: Duration | undefined
+}
+
+/**
+ * Reads runs, and deletes old ones.
  *
  * @category models
  * @since 0.1.0
@@ -121,6 +136,16 @@ export interface Runs {
   readonly list: (filter?: RunFilter) => Promise<Page<Run>>
   /** Reads one run, ended or in flight. Rejects with `RunNotFoundError` or `StoreError`. */
   readonly get: (runId: string) => Promise<Run>
+  /**
+   * Deletes old runs, a thousand at a time, and resolves to how many. It leaves those of the last 24 hours that have an
+   * idempotency key. Rejects with `InvalidInputError` or `StoreError`: what was deleted before stays deleted.
+   */
+  readonly prune: (rules: PruneRules) => Promise<number>
+  /**
+   * Deletes every run of a caller or of an agent that has ended, keys included, and resolves to how many. Rejects with
+   * `InvalidInputError` or `StoreError`.
+   */
+  readonly erase: (who: { readonly callerId: string } | { readonly agentName: string }) => Promise<number>
 }
 
 /**
