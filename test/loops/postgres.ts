@@ -2,7 +2,6 @@
 import { PostgresStore } from "@everbeat/store-postgres"
 import { randomUUID } from "node:crypto"
 import { inject } from "vitest"
-import type {} from "./servers.ts"
 
 /** Where a fresh store is. */
 export const freshStore = () => ({ url: inject("loopsUrl"), schema: `loops_${randomUUID().slice(0, 8)}` })

@@ -3,7 +3,6 @@ import { RedisStore } from "@everbeat/store-redis"
 import { Effect } from "effect"
 import { randomUUID } from "node:crypto"
 import { inject } from "vitest"
-import type {} from "./servers.ts"
 
 /** A fresh store. That the server of the tests persists nothing is meant so. */
 export const redis = () =>
