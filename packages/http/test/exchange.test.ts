@@ -139,11 +139,14 @@ const serveAll = (seed: number, isDirect: boolean) =>
     const after = yield* counted
     return {
       answers,
-      counts: [...after].map(([key, count]) => [key, count - (before.get(key) ?? 0)] as const)
-        .filter(([, count]) => count > 0).toSorted(),
+      counts: new Map(
+        [...after].map(([key, count]) => [key, count - (before.get(key) ?? 0)] as const).filter(([, count]) =>
+          count > 0
+        )
+      ),
       spans: spans.filter(({ kind }) => kind === "server").map(({ attributes, name, status }) => {
         const ended = status._tag === "Ended" ? status.exit._tag : status._tag
-        return comparable(JSON.stringify([name, [...attributes].toSorted(), ended]), runIds)
+        return comparable(JSON.stringify([name, [...attributes], ended]), runIds)
       })
     }
   })

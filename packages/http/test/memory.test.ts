@@ -2,9 +2,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Heartbeat from "@everbeat/core/Heartbeat"
 import * as Step from "@everbeat/core/Step"
-import { HeartbeatHandler } from "@everbeat/http"
+import { HeartbeatHandler, NodeAdapter } from "@everbeat/http"
 import { Effect, Layer, Logger, Schema } from "effect"
 import { getEventListeners } from "node:events"
+import { Agent, createServer, request } from "node:http"
+import type { AddressInfo, Socket } from "node:net"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import { acquire, auth, beat, callOf, host, makeGate, requestOf, secrets, standard, until } from "./harness.ts"
@@ -76,6 +78,81 @@ describe("memory", () => {
       // A kilobyte for each would be 20 MiB.
       assert.isBelow((yield* inUse) - before, mebibytes(5))
     }), 120_000)
+
+  it.live(
+    "does not grow over 5,000 requests to a server of node:http, nor do the listeners of a connection",
+    () =>
+      Effect.gen(function*() {
+        const verify = yield* auth
+        const beats = Heartbeat.make("nothing", [Step.make("nothing", Effect.void)])
+        const handler = yield* acquire(() =>
+          HeartbeatHandler.make({ heartbeats: () => beats, auth: verify, layer: Layer.merge(host, quiet) })
+        )
+        const path = "/api/agents/triage"
+        yield* beat(callOf(handler), { headers: { "idempotency-key": "k" } })
+        const sockets = new Set<Socket>()
+        const server = createServer(NodeAdapter.toNodeHandler(handler))
+        server.on("connection", (socket) => sockets.add(socket))
+        const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+        yield* Effect.addFinalizer(() =>
+          Effect.sync(() => {
+            agent.destroy()
+            server.close()
+          })
+        )
+        yield* Effect.promise(() => new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve)))
+        const { port } = server.address() as AddressInfo
+        const long = JSON.stringify("x".repeat(300_000))
+        const asked = [
+          ["POST", `${path}/heartbeat`, "", "application/json"],
+          ["POST", `${path}/heartbeat`, "", "text/event-stream"],
+          ["GET", `${path}/runs?limit=1`, "", "application/json"],
+          ["HEAD", `${path}/runs?limit=1`, "", "application/json"],
+          ["PUT", `${path}/heartbeat`, "{}", "application/json"],
+          ["POST", `${path}/heartbeat`, "{", "application/json"],
+          ["POST", "/nope", "{}", "application/json"]
+        ] as const
+        const ask = (index: number) =>
+          new Promise<void>((resolve, reject) => {
+            const [method, target, body, accept] = asked[index % asked.length] ?? asked[0]
+            const sent = index % 100 === 0 ? long : body
+            const headers = {
+              authorization: `Bearer ${token}`,
+              "idempotency-key": "k",
+              accept,
+              ...(sent === "" ? { "content-length": "0" } : {
+                "content-type": "application/json",
+                "content-length": String(sent.length)
+              })
+            }
+            const called = request({ port, host: "127.0.0.1", method, path: target, headers, agent }, (response) => {
+              response.resume().on("end", () => resolve())
+            })
+            called.on("error", reject).end(sent)
+          })
+        const many = (count: number) =>
+          Effect.promise(async () => {
+            // oxlint-disable-next-line no-await-in-loop -- one after the other
+            for (let index = 1; index <= count; index++) await ask(index)
+          })
+        const listeners = () => {
+          const [socket] = sockets
+          return socket?.eventNames().map((name) => socket.listenerCount(name)).reduce(
+            (sum, count) => sum + count,
+            0
+          ) ?? 0
+        }
+        yield* many(1_000)
+        const before = yield* inUse
+        const attached = listeners()
+        yield* many(5_000)
+        // A kilobyte for each would be 5 MiB.
+        assert.isBelow((yield* inUse) - before, mebibytes(4))
+        assert.strictEqual(sockets.size, 1)
+        assert.isAtMost(listeners(), attached + 2)
+      }),
+    120_000
+  )
 
   it.live(
     "of a pass that is over is its record: 2,000 passes leave less than 4 KiB each",

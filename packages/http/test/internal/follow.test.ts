@@ -8,7 +8,7 @@ import { Deferred, Effect, Fiber, Layer, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { parseEventId } from "../../src/internal/feed.ts"
 import { watchRun } from "../../src/internal/follow.ts"
-import { makeGate } from "../harness.ts"
+import { makeGate, until } from "../harness.ts"
 
 const eventsOf = (text: string) =>
   text.split("\n\n").filter((frame) => frame.includes("event: ")).map((frame) => {
@@ -46,7 +46,7 @@ const scene = Effect.gen(function*() {
       (fiber) => ({ fiber, text: () => texts.join("") })
     )
   }
-  return { asked, provided: Effect.provideContext(context), watch }
+  return { asked, provided: Effect.provideContext(context), runs, watch }
 })
 
 describe("a run of another process", () => {
@@ -91,7 +91,7 @@ describe("a run of another process", () => {
 
   it.effect("of an agent tells how far it came, by its head alone", () =>
     Effect.gen(function*() {
-      const { asked, provided, watch } = yield* scene
+      const { asked, provided, runs, watch } = yield* scene
       const gate = yield* makeGate
       const coder = Agent.make("coder", {
         message: Schema.String,
@@ -109,6 +109,11 @@ describe("a run of another process", () => {
       const { text } = yield* watch(runId)
       yield* TestClock.adjust(0)
       yield* gate.open
+      // Saving takes real turns of the event loop, which the clock of the test does not wait for.
+      yield* until(async () => {
+        const run = await Effect.runPromise(runs.get(runId))
+        return "iteration" in run && run.iteration === 2
+      })
       yield* TestClock.adjust("4 seconds")
       const told = eventsOf(text()).filter(({ event }) => event === "run-progress")
       assert.deepStrictEqual(told.map(({ data }) => data), [
