@@ -5,7 +5,7 @@ import { median } from "../support/numbers.ts"
 export type Point = readonly [minutes: number, value: number]
 
 /** The median of the slopes between all pairs of points (Theil and Sen), in units per minute. */
-export const slopeOf = (points: ReadonlyArray<Point>): number => {
+const slopeOf = (points: ReadonlyArray<Point>): number => {
   const slopes = points.flatMap(([at, value], index) =>
     points.slice(index + 1).flatMap(([later, other]) => later > at ? [(other - value) / (later - at)] : [])
   )

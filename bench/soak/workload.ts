@@ -72,7 +72,7 @@ const heartbeats = { agents: 10, pause: "150 millis" } as const
 const agents = { loops: 4, pause: "100 millis" } as const
 
 /** Records that are kept of each agent. */
-export const keepLast = 20
+const keepLast = 20
 
 const kept = { keepLast, exhaustedFor: Duration.zero, batch: 10_000 }
 
