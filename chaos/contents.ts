@@ -1,4 +1,5 @@
 /** What is in the tables and the keys, read without any code of the stores. */
+import { setTimeout as sleep } from "node:timers/promises"
 import { Pool, Redis } from "./drivers.ts"
 import { space, type StoreName } from "./messages.ts"
 
@@ -53,7 +54,7 @@ interface Head {
   readonly rows: number
 }
 
-const postgres = (url: string): Reader => {
+const postgres = (url: string): Omit<Reader, "count"> => {
   const pool = new Pool({ connectionString: url, max: 1 })
   pool.on("error", () => {})
   const read = async (): Promise<Contents> => {
@@ -84,10 +85,10 @@ const postgres = (url: string): Reader => {
       strays: strays.rows.map(({ rows, run_id }) => `${rows} rows of ${run_id}`)
     }
   }
-  return { read, count: async () => countOf(await read()), close: () => pool.end() }
+  return { read, close: () => pool.end() }
 }
 
-const redis = (url: string): Reader => {
+const redis = (url: string): Omit<Reader, "count"> => {
   const client = new Redis(url)
   client.on("error", () => {})
   const read = async (): Promise<Contents> => {
@@ -142,11 +143,21 @@ const redis = (url: string): Reader => {
       ]
     }
   }
-  return {
-    read,
-    count: async () => countOf(await read()),
-    close: async () => client.disconnect()
+  return { read, close: async () => client.disconnect() }
+}
+
+/** A server that was restarted takes connections before it is ready for them. */
+const patiently = async <A>(read: () => Promise<A>, tries = 120): Promise<A> => {
+  try {
+    return await read()
+  } catch (cause) {
+    if (tries === 0) throw cause
+    await sleep(500)
+    return patiently(read, tries - 1)
   }
 }
 
-export const openReader = (store: StoreName, url: string): Reader => (store === "postgres" ? postgres : redis)(url)
+export const openReader = (store: StoreName, url: string): Reader => {
+  const { close, read } = (store === "postgres" ? postgres : redis)(url)
+  return { read: () => patiently(read), count: async () => countOf(await patiently(read)), close }
+}

@@ -119,12 +119,13 @@ export const inject = async (
   const underWay = new Set<Promise<void>>()
   let hand: Array<keyof Counts> = []
   while (performance.now() < until) {
-    await sleep(random.between(250, 900))
+    await sleep(random.between(400, 1400))
     if (hand.length === 0) hand = random.shuffled(round.filter((kind) => only.includes(kind)))
     const kind = hand.pop() ?? "kills"
     const chosen = random.integer(fleet.workers.length)
-    // A process that is frozen already is left to its fate.
-    const worker = [...fleet.workers.slice(chosen), ...fleet.workers].find(({ isFrozen }) => !isFrozen)
+    // A process that is frozen already is left to its fate, and one that only loads has nothing to lose.
+    const workers = [...fleet.workers.slice(chosen), ...fleet.workers].filter(({ isFrozen }) => !isFrozen)
+    const worker = workers.find(({ isUp }) => isUp) ?? workers[0]
     if (worker === undefined) continue
     counts[kind]++
     const done = faults[kind]({ fleet, worker, random }).finally(() => underWay.delete(done))

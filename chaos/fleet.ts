@@ -52,6 +52,7 @@ export class Worker {
   private current: Process | undefined
   private isOver = false
   isFrozen = false
+  isUp = false
   readonly proxy: Proxy
   private readonly index: number
   private readonly fleet: Fleet
@@ -82,11 +83,12 @@ export class Worker {
     started.child.once("exit", (code, signal) => {
       if (this.isOver) return
       if (code !== 0 && signal === null) this.fleet.crashes.push(`${worker} ended with ${code}\n${started.complaints}`)
-      this.isFrozen = false
+      this.isFrozen = this.isUp = false
       void this.start()
     })
     await started.loaded
     tell(started.child, { type: "start", config })
+    this.isUp = true
     if (this.fleet.isQuiet) tell(started.child, { type: "quiet" })
   }
 

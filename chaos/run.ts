@@ -44,17 +44,21 @@ export type Report = Numbers & { readonly store: string; readonly seconds: numbe
 /** So short that a lot happens. */
 const leaseMillis = 2000
 
-/** How long everything may take to end once nothing goes wrong any more. */
-const quietMillis = 90_000
+/** How long nothing may end once nothing goes wrong any more: a machine that does a lot else lets leases expire on its own. */
+const patienceMillis = 60_000
 
 /** Waits until nothing is in flight; continues by name, now and then, what recovery leaves alone. */
 const settleDown = async (fleet: Fleet, reader: Reader, say: (line: string) => void) => {
   const exhausted = new Set<string>()
   const orphans = new Set<string>()
-  const until = performance.now() + quietMillis
+  let least = Infinity
+  let until = performance.now() + patienceMillis
   for (let look = 1; performance.now() < until; look++) {
     const left = await reader.count()
-    if (left.inFlight + left.exhausted === 0) break
+    const all = left.inFlight + left.exhausted
+    if (all === 0) break
+    if (all < least) until = performance.now() + patienceMillis
+    least = Math.min(least, all)
     await sleep(500)
     if (look % 6 !== 0) continue
     say(`${left.inFlight} in flight, ${left.exhausted} exhausted`)
