@@ -124,6 +124,19 @@ describe("a process that is killed", () => {
     expect(told).toEqual(["living"])
   })
 
+  it("finds nothing out any more, and runs no step after its death", async () => {
+    const done: Array<string> = []
+    const triage = heartbeat()
+      .step("sync", () => done.push("sync"), { durability: "sync" })
+      .step("report", () => done.push("report"))
+    await using test = TestEverbeat.make({ heartbeats: { triage } })
+    await test.crashAfterWrite(2, (everbeat) => everbeat.run("triage", { key: "k" }))
+    await test.advance("1 hour")
+    expect(done).toEqual(["sync"])
+    expect((await test.everbeat.run("triage", { key: "k" })).status).toBe("ok")
+    expect(done).toEqual(["sync", "report"])
+  })
+
   it("that answers before tells what it answered, and rejects with what it throws", async () => {
     await using test = TestEverbeat.make({ heartbeats: { triage: heartbeat().step("one", () => 1) } })
     const end = await test.crashAfterWrite(Infinity, (everbeat) => everbeat.run("triage"))

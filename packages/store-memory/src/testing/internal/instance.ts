@@ -6,6 +6,7 @@ import { storeFromLayer } from "@everbeat/core/promise/Store"
 import type { RunStore } from "@everbeat/core/RunStore"
 import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import type { VirtualClock } from "./virtualClock.ts"
@@ -26,7 +27,7 @@ export const instance = (
   // The dead have nothing to say.
   const logger = Logger.make((entry) => isDead?.() === true ? undefined : Logger.defaultLogger.log(entry))
   const log = isDead === undefined ? Layer.empty : Logger.layer([logger])
-  const time = Layer.merge(Layer.succeed(Clock.Clock, clock), log)
+  const time = Layer.merge(Layer.succeed(Clock.Clock, isDead === undefined ? clock : mortal(clock, isDead)), log)
   return createEverbeat({
     ...given,
     recovery: given.recovery ?? false,
@@ -35,6 +36,13 @@ export const instance = (
     layer: given.layer === undefined ? time : Layer.provideMerge(given.layer, time)
   })
 }
+
+/** In a dead process nothing falls due: it must not find out that the store does not answer, and go on. */
+const mortal = (clock: VirtualClock, isDead: () => boolean): Clock.Clock => ({
+  ...clock,
+  sleep: (duration) =>
+    Effect.andThen(clock.sleep(duration), Effect.suspend(() => isDead() ? Effect.never : Effect.void))
+})
 
 export const leaseTtlOf = (options: object): NonNullable<AnyOptions["leaseTtl"]> =>
   (options as AnyOptions).leaseTtl ?? "30 seconds"
