@@ -1,7 +1,7 @@
 /** Processes of a test that run an agent on the stores of the context, and end in every way. */
 import { Agent, AgentSupervisor, CheckpointStore, RunStore, StoreError } from "@everbeat/core"
 import { Crash } from "@everbeat/core/testing"
-import { Context, type Duration, Effect, Exit, Layer, Scope } from "effect"
+import { Context, type Duration, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import type { World } from "./world.ts"
 
 type Stores = CheckpointStore.CheckpointStore | RunStore.RunStore
@@ -52,8 +52,9 @@ export const killedAt = Effect.fnUntraced(function*(make: Make, world: World, n:
   // Never stopped: a process that is killed tidies nothing up.
   const doomed = yield* startProcess(crash.context)
   const dying = make(world.for({ before: () => crash.alive, after: () => crash.alive }))
-  const first = Effect.flatMap(doomed.start(dying), ({ record }) => record)
-  const crashed = yield* Effect.raceFirst(Effect.as(Effect.exit(first), false), Effect.as(crash.crashed, true))
+  // Nobody waits for what is left of it: its last call to the store is given up after some seconds only.
+  const first = yield* Effect.forkDetach(Effect.flatMap(doomed.start(dying), ({ record }) => record))
+  const crashed = yield* Effect.raceFirst(Effect.as(Fiber.await(first), false), Effect.as(crash.crashed, true))
   yield* expire
   const second = yield* startProcess()
   const run = yield* Effect.flatMap(second.start(make(world.for({}))), ({ record }) => record)

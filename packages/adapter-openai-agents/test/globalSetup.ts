@@ -1,1 +1,1 @@
-export { setUp as default } from "../../../test/loops/postgres.ts"
+export { setUp as default } from "../../../test/loops/servers.ts"
