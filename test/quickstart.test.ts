@@ -1,8 +1,6 @@
-import { readFileSync } from "node:fs"
-import { join } from "node:path"
 import { describe, expect, it } from "vitest"
 import { quickstartOf } from "../scripts/quickstart.ts"
-import { root } from "./support/workspace.ts"
+import { textOf } from "./support/workspace.ts"
 
 const fence = "```"
 const section = `# Title
@@ -60,7 +58,7 @@ describe("the quickstarts of a README", () => {
   })
 
   it("are there in both styles", () => {
-    const readme = readFileSync(join(root, "README.md"), "utf8")
+    const readme = textOf("README.md")
     const plain = quickstartOf(readme, "Quickstart")
     expect(plain.code).toContain(`from "@everbeat/core/promise"`)
     expect(quickstartOf(readme, "Quickstart with Effect", plain).code).toContain(`from "effect"`)
