@@ -14,11 +14,14 @@ import { isBuiltin } from "node:module"
 import { tmpdir } from "node:os"
 import { delimiter, join } from "node:path"
 import { promisify } from "node:util"
+import { newcomer } from "./newcomer.ts"
 import { needsOf, packageOf, publicPackages, readManifest, root } from "./packages.ts"
 import { importsOf } from "./syntax.ts"
 
 const bin = join(root, "node_modules/.bin")
 const consumer = mkdtempSync(join(tmpdir(), "everbeat-consumer-"))
+/** Of somebody who has read the README only. */
+const empty = mkdtempSync(join(tmpdir(), "everbeat-newcomer-"))
 /** Where nothing is installed. */
 const elsewhere = mkdtempSync(join(tmpdir(), "everbeat-bundle-"))
 
@@ -180,6 +183,13 @@ try {
   await installCopies()
   checkImports()
   await checkTypes()
+  await newcomer({
+    folder: empty,
+    tarballs: consumer,
+    readme: readFileSync(join(root, "README.md"), "utf8"),
+    nodes: Array.from(nodes),
+    run
+  })
   const host = await bundle()
   await checkOptionalPeers(process.execPath)
   await all(Array.from(nodes, async (node) => {
@@ -197,5 +207,6 @@ try {
   }))
 } finally {
   rmSync(consumer, { recursive: true, force: true })
+  rmSync(empty, { recursive: true, force: true })
   rmSync(elsewhere, { recursive: true, force: true })
 }

@@ -115,6 +115,30 @@ describe("a step", () => {
     expect(await everbeat.runs.get(report.runId)).toMatchObject({ warnings: [], touchedIssueUrls: [] })
   })
 
+  it("that forgets to await ends without it: what comes late changes nothing, also of the steps after it", async () => {
+    const late = gate()
+    const over = gate()
+    const steps = heartbeat()
+      .step("forgets", (ctx) => {
+        void (async () => {
+          await late.promise
+          ctx.warn("late", "too late")
+          ctx.touch("https://example.com/late")
+          over.open()
+        })()
+        return "early"
+      })
+      .step("after", async (ctx) => {
+        late.open()
+        await over.promise
+        return ctx.results.forgets
+      })
+    await using everbeat = createEverbeat({ store: memoryStore(), heartbeats: { triage: steps } })
+    const report = await everbeat.run("triage")
+    expect(report).toMatchObject({ status: "ok", warnings: [], touchedIssueUrls: [] })
+    expect(await everbeat.runs.get(report.runId)).toMatchObject({ status: "ok", warnings: [], touchedIssueUrls: [] })
+  })
+
   it("that rejects after its timeout, or hands a bad warning over, is nobody's unhandled rejection", async () => {
     const late = gate()
     const steps = heartbeat({ grace: 5, onCritical: "continue" })
@@ -160,6 +184,20 @@ describe("an abort", () => {
     await expect(everbeat.run("triage", { signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
     await expect(everbeat.run("triage", { signal: AbortSignal.abort() })).rejects.toMatchObject({ name: "AbortError" })
     expect((await everbeat.runs.list()).items).toEqual([])
+  })
+
+  it("that came before an agent is started rejects with its reason, and starts nothing", async () => {
+    let ran = false
+    const coder = agent("coder", {
+      run: () => {
+        ran = true
+      }
+    })
+    await using everbeat = createEverbeat({ store: memoryStore(), agents: [coder] })
+    const reason = new Error("mine")
+    await expect(everbeat.agent.start("coder", { signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
+    await tick(3)
+    expect([ran, (await everbeat.runs.list()).items]).toEqual([false, []])
   })
 
   it("during the call interrupts the pass that it began; the next call continues it", async () => {
@@ -225,5 +263,30 @@ describe("an agent", () => {
     await expect(handle.result()).rejects.toMatchObject({ code: "run-exhausted" })
     expect(told).toMatchObject([{ name: "AbortError" }, { name: "AbortError" }])
     expect((await everbeat.checkpoints.get(handle.runId)).messages).toBe(1)
+  })
+
+  it("whose tool answers what cannot be stored gets it, and the next attempt is told why it runs again", async () => {
+    let ran = 0
+    const told: Array<unknown> = []
+    const coder = agent("coder", {
+      backoff: () => 0,
+      run: async (ctx) => {
+        told.push(ctx.resume?.calls.map(({ detail, id, status }) => ({ detail, id, status })))
+        const answer = await ctx.checkpoint.tool({ id: "a", name: "read", remember: true }, () => {
+          ran++
+          return { size: 1n }
+        })
+        told.push(answer)
+        if (ctx.attempt === 1) throw Object.assign(new Error("overloaded"), { retryable: true })
+        return "done"
+      }
+    })
+    await using everbeat = createEverbeat({ store: memoryStore(), agents: [coder] })
+    const handle = await everbeat.agent.start("coder")
+    expect(await handle.result()).toBe("done")
+    expect(ran).toBe(2)
+    const why = expect.stringMatching(/^its result (?:cannot be stored|does not fit)/)
+    expect(told).toEqual([undefined, { size: 1n }, [{ id: "a", status: "done", detail: why }], { size: 1n }])
+    expect((await handle.record()).status).toBe("ok")
   })
 })
