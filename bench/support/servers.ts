@@ -16,7 +16,7 @@ const quietly = async <A>(start: () => Promise<A>): Promise<A> => {
   }
 }
 
-const acquirePool = (config: PoolConfig) =>
+export const acquirePool = (config: PoolConfig) =>
   Effect.acquireRelease(
     Effect.sync(() => new Pool(config).on("error", () => {})),
     (pool) => Effect.promise(() => pool.end())
@@ -70,8 +70,8 @@ const executions = (data: Uint8Array): number => {
   return found
 }
 
-/** A pool of one connection that counts. */
-export const countingPool = Effect.fnUntraced(function*(url: string) {
+/** A pool that counts, of one connection unless told. */
+export const countingPool = Effect.fnUntraced(function*(url: string, max = 1) {
   const sockets: Array<Socket> = []
   let statements = 0
   const stream = () => {
@@ -87,7 +87,7 @@ export const countingPool = Effect.fnUntraced(function*(url: string) {
     sockets.push(socket)
     return socket
   }
-  const pool = yield* acquirePool({ connectionString: url, max: 1, stream })
+  const pool = yield* acquirePool({ connectionString: url, max, stream })
   const sent = (): Sent => ({
     statements,
     bytes: sockets.reduce((bytes, { bytesWritten }) => bytes + bytesWritten, 0)
