@@ -29,7 +29,7 @@ export interface Report {
 const reportFile = process.env["EVERBEAT_BENCH_REPORT"]
 const printed: Array<Lines> = []
 
-/** The first column begins at the left, the others end at the right. */
+/** Numbers end at the right, texts begin at the left. */
 export const print = (lines: Lines): void => {
   printed.push(lines)
   if (reportFile === undefined) write(lines)
@@ -37,11 +37,14 @@ export const print = (lines: Lines): void => {
 
 export const write = (lines: Lines): void => {
   const widths = (lines[0] ?? []).map((_, column) => Math.max(...lines.map((line) => (line[column] ?? "").length)))
+  const isText = widths.map((_, column) =>
+    column === 0 || lines.slice(1).some((line) => /^[A-Za-z]/u.test(line[column] ?? ""))
+  )
   for (const line of lines) {
-    console.log(
-      line.map((cell, column) => column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0))
-        .join("  ")
+    const cells = line.map((cell, column) =>
+      isText[column] === true ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)
     )
+    console.log(cells.join("  ").trimEnd())
   }
 }
 

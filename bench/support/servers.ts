@@ -1,5 +1,5 @@
 /** Private servers with clients that count what they send. */
-import { Effect, type Scope } from "effect"
+import { Effect, Schedule, type Scope } from "effect"
 import { Socket } from "node:net"
 import { startPostgres } from "../../test/servers/postgres.ts"
 import { startRedis } from "../../test/servers/redis.ts"
@@ -30,6 +30,9 @@ export const postgres = Effect.gen(function*() {
   )
   const admin = yield* acquirePool({ connectionString: server.url, max: 1 })
   const name = `everbeat_bench_${process.pid}`
+  // A server takes connections a moment before it takes statements.
+  const ready = Effect.tryPromise(() => admin.query("select 1"))
+  yield* Effect.orDie(Effect.retry(ready, { times: 100, schedule: Schedule.spaced("100 millis") }))
   yield* Effect.acquireRelease(
     Effect.promise(() => admin.query(`create database ${name}`)),
     () => Effect.promise(() => admin.query(`drop database ${name} with (force)`))
