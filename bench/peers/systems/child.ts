@@ -18,7 +18,7 @@ export const startChild = ({ system, variant }: Named) =>
   Effect.acquireRelease(
     Effect.sync(() => {
       const child = fork(host, [system, variant], {
-        execArgv: ["--conditions=@everbeat/source"],
+        execArgv: ["--conditions=@everbeat/source", "--no-deprecation"],
         // What systems log is not for the results.
         stdio: ["ignore", "ignore", "inherit", "ipc"]
       })

@@ -1,15 +1,19 @@
-/** Everbeat: a heartbeat of five steps, each durable before the next one starts; the variant `coalesce` is the default. */
-import { Heartbeat, HeartbeatEngine, Step } from "@everbeat/core"
+/** Everbeat: a heartbeat of five steps, each durable before the next one starts; `coalesce` is the default, `recovering` continues what others left. */
+import { AgentSupervisor, Heartbeat, HeartbeatEngine, Recovery, Step } from "@everbeat/core"
 import { PostgresStore } from "@everbeat/store-postgres"
-import { Layer, ManagedRuntime, Schema } from "effect"
-import { Effect } from "effect"
+import { Effect, Layer, ManagedRuntime, Schema } from "effect"
 import type { Open } from "./system.ts"
 
 export const open: Open = async ({ url, variant }) => {
   const steps = Array.from({ length: 5 }, (_, index) =>
     Step.make(`step-${index}`, { result: Schema.Int }, () => Effect.succeed(index + 1)))
   const beat = Heartbeat.make("five", steps, { durability: variant === "coalesce" ? "coalesce" : "sync" })
-  const layer = HeartbeatEngine.layer.pipe(Layer.provide(PostgresStore.layer({ url })))
+  const recovery = variant === "recovering" ? Recovery.layer({ heartbeats: [beat] }) : Layer.empty
+  const layer = recovery.pipe(
+    Layer.provideMerge(HeartbeatEngine.layer),
+    Layer.provide(AgentSupervisor.layer),
+    Layer.provide(PostgresStore.layer({ url }))
+  )
   const runtime = ManagedRuntime.make(layer)
   await runtime.runPromise(Effect.void)
   return {
