@@ -117,6 +117,8 @@ conclude(
   () =>
     print([
       ["steps/s", "exit(timeout)", "heartbeat", "ratio"],
-      ...results.map(({ heartbeat, name, ratio, timeout }) => [name, number(timeout), number(heartbeat), ratio.toFixed(2)])
+      ...results.map((
+        { heartbeat, name, ratio, timeout }
+      ) => [name, number(timeout), number(heartbeat), ratio.toFixed(2)])
     ])
 )

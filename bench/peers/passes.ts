@@ -21,11 +21,13 @@ const { values: { quick } } = parseArgs({
   options: { quick: { type: "boolean" }, json: { type: "boolean" } }
 })
 const rounds = quick === true ? 3 : 5
-const farRounds = quick === true ? 1 : 3
+const farRounds = quick === true ? 1 : 2
 const crowd = 50
 
 /** How long the callers of a round go on. */
-const forMillis = quick === true ? { alone: 700, warmUp: 1_200, crowd: 1_000 } : { alone: 1_500, warmUp: 2_000, crowd: 2_500 }
+const forMillis = quick === true
+  ? { alone: 700, warmUp: 1_200, crowd: 1_000 }
+  : { alone: 1_000, warmUp: 1_500, crowd: 1_500 }
 
 interface Contender {
   readonly name: string
@@ -142,7 +144,12 @@ const measure = Effect.gen(function*() {
   const seen = new Map<Contender, Array<Readonly<Record<string, Speed>>>>(contenders.map((one) => [one, []]))
   for (let index = 0; index < rounds; index++) {
     // Another one begins each round.
-    for (const contender of [...contenders.slice(index % contenders.length), ...contenders.slice(0, index % contenders.length)]) {
+    for (
+      const contender of [
+        ...contenders.slice(index % contenders.length),
+        ...contenders.slice(0, index % contenders.length)
+      ]
+    ) {
       say(`round ${index + 1} of ${rounds}: ${contender.name}`)
       seen.get(contender)?.push(yield* Effect.scoped(oneRound(contender, index)))
     }
@@ -194,10 +201,12 @@ conclude(
     { name: "statementsPerPass", value: Math.round(summary.statementsPerPass), operator: "<=", limit: 6 }
   ],
   () => {
-    for (const [title, alone, many] of [
-      ["database beside", "alone", "crowd"],
-      ["database 2 ms away", "farAlone", "farCrowd"]
-    ] as const) {
+    for (
+      const [title, alone, many] of [
+        ["database beside", "alone", "crowd"],
+        ["database 2 ms away", "farAlone", "farCrowd"]
+      ] as const
+    ) {
       print([
         [`five durable steps, ${title}`, "runs/s, one by one", "p50 / p99, ms", "runs/s, 50 at once", "p50 / p99, ms"],
         ...contenders.map((one) => [
@@ -210,7 +219,14 @@ conclude(
       ])
     }
     print([
-      ["per run", "statements, one by one", "50 at once", "log flushes, one by one", "50 at once", "CPU ms, 50 at once"],
+      [
+        "per run",
+        "statements, one by one",
+        "50 at once",
+        "log flushes, one by one",
+        "50 at once",
+        "CPU ms, 50 at once"
+      ],
       ...contenders.map((one) => [
         one.name,
         short(middle(one, "farAlone", statements)),

@@ -54,7 +54,13 @@ const scenarios: ReadonlyArray<Scenario> = [
     leaseSeconds: 30
   }]),
   { name: "DBOS: kill -9, another executor", system: "dbos", signal: "SIGKILL", ...two, leaseSeconds: NaN },
-  { name: "DBOS: kill -9, same executor started again", system: "dbos", signal: "SIGKILL", ...again, leaseSeconds: NaN },
+  {
+    name: "DBOS: kill -9, same executor started again",
+    system: "dbos",
+    signal: "SIGKILL",
+    ...again,
+    leaseSeconds: NaN
+  },
   {
     name: "Effect SingleRunner: kill -9, started again",
     system: "effectCluster",
@@ -62,7 +68,13 @@ const scenarios: ReadonlyArray<Scenario> = [
     ...again,
     leaseSeconds: NaN
   },
-  { name: "OpenWorkflow: kill -9, another worker", system: "openWorkflow", signal: "SIGKILL", ...two, leaseSeconds: NaN }
+  {
+    name: "OpenWorkflow: kill -9, another worker",
+    system: "openWorkflow",
+    signal: "SIGKILL",
+    ...two,
+    leaseSeconds: NaN
+  }
 ]
 
 const host = fileURLToPath(new URL("recovering/host.ts", import.meta.url))
@@ -146,8 +158,9 @@ const everything = Effect.gen(function*() {
       (own) => Effect.promise(() => admin.query(`drop database ${own.pathname.slice(1)} with (force)`))
     )
   const each = <A, B>(items: ReadonlyArray<A>, name: string, f: (item: A, url: string) => Effect.Effect<B>) =>
-    Effect.forEach(items, (item, index) =>
-      Effect.flatMap(ownDatabase(`${name}${index}`), (own) => f(item, own.href)), { concurrency: "unbounded" })
+    Effect.forEach(items, (item, index) => Effect.flatMap(ownDatabase(`${name}${index}`), (own) => f(item, own.href)), {
+      concurrency: "unbounded"
+    })
   return yield* Effect.all([
     each(scenarios, "s", (scenario, own) => Effect.scoped(measure(scenario, own))),
     each(idle, "i", (one, own) => Effect.scoped(statementsOf(one, own)))

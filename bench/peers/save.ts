@@ -26,15 +26,17 @@ const { values: { data, quick } } = parseArgs({
   options: { data: { type: "string" }, quick: { type: "boolean" }, json: { type: "boolean" } }
 })
 const marks = [10, 100, 500, 1000]
-const rounds = quick === true ? 6 : 9
+const rounds = quick === true ? 5 : 9
 const turnsPerRound = 40
-const turnsOfGrowing = quick === true ? 4 : 6
+const turnsOfGrowing = quick === true ? 3 : 6
 
 const say = (line: string): void => console.error(`save: ${line}`)
 
 const isMessage = (u: unknown): u is Message => typeof u === "object" && u !== null && "role" in u
 const toTurn = (rows: ReadonlyArray<unknown>): ReadonlyArray<Message> => rows.filter(isMessage)
-const turns = turnsOf(1_000 + turnsPerRound / 2, undefined).map((rows) => toTurn(rows.map((row): unknown => JSON.parse(row))))
+const turns = turnsOf(1_000 + turnsPerRound / 2, undefined).map((rows) =>
+  toTurn(rows.map((row): unknown => JSON.parse(row)))
+)
 
 /** What one round of one candidate at one mark came to. */
 interface Round {
@@ -142,7 +144,7 @@ const measure = Effect.gen(function*() {
   const all: ReadonlyArray<Candidate> = Object.values(named)
   yield* oneRound(all, 100)
   const seen = new Map<number, Array<Map<Candidate, Round>>>(marks.map((mark) => [mark, []]))
-  for (let index = 0; index < rounds && data === undefined; index++) {
+  for (let index = 0; index < (data === undefined ? rounds : 0); index++) {
     say(`round ${index + 1} of ${rounds}`)
     for (const mark of marks) seen.get(mark)?.push(yield* oneRound(all, mark))
   }
@@ -156,7 +158,8 @@ const measure = Effect.gen(function*() {
       [["Everbeat, Postgres", pg.store], ["Everbeat, Redis", inKeys.store], ["Everbeat, memory", memory.store]],
       langgraph.saver,
       yield* acquirePool({ connectionString: url, max: 1 }),
-      turns.slice(0, 50).flat()
+      turns.slice(0, 50).flat(),
+      quick === true
     )
     : []
   return { named, seen, replayed, listed }
@@ -176,9 +179,11 @@ const times = (candidate: Candidate, other: Candidate, at: ReadonlyArray<number>
     return middle(candidate) / middle(other)
   }))
 const slope = (candidate: Candidate): number =>
-  median(roundsOf(candidate, 1_000).map(({ micros: late }, index) =>
-    median(late) / median(roundsOf(candidate, 100)[index]?.micros ?? [])
-  ))
+  median(
+    roundsOf(candidate, 1_000).map(({ micros: late }, index) =>
+      median(late) / median(roundsOf(candidate, 100)[index]?.micros ?? [])
+    )
+  )
 
 const { langgraph, langgraphMemory, memory, pg, pgFloor, redis: inKeys, redisFloor, row } = named
 const loads = (candidate: Candidate) => median(roundsOf(candidate, 1_000).map(({ load }) => load))
@@ -193,7 +198,7 @@ const summary = data === undefined
     redisSaveSlope: round(slope(inKeys)),
     loadVsLangGraphAt1000: round(loads(langgraph) / loads(pg)),
     listMillisOf10000: round(listed[0]?.pageOfMany ?? NaN),
-    listVsLangGraph: round((listed.at(-1)?.all ?? NaN) / (listed[0]?.all ?? NaN))
+    listVsLangGraph: round((listed.at(-1)?.page ?? NaN) / (listed[0]?.page ?? NaN))
   }
   : {}
 

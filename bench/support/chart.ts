@@ -18,7 +18,8 @@ const colours = ["#d62728", "#ff7f0e", "#9467bd", "#8c564b", "#1f77b4", "#2ca02c
 
 const escaped = (text: string): string => text.replace(/&/gu, "&amp;").replace(/</gu, "&lt;").replace(/>/gu, "&gt;")
 
-const numbered = (value: number): string => value >= 1 ? value.toLocaleString("en-US") : String(Number(value.toFixed(6)))
+const numbered = (value: number): string =>
+  value >= 1 ? value.toLocaleString("en-US") : String(Number(value.toFixed(6)))
 
 /** A scale whose steps are factors. */
 const logarithmic = (from: number, to: number, start: number, end: number) => (value: number): number => {

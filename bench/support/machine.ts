@@ -28,8 +28,9 @@ export const describe = (): Readonly<Record<string, string>> => {
     date: new Date().toISOString().slice(0, 10),
     machine: `${cpus().length} x ${cpu?.model ?? "?"}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}`,
     node: process.version,
-    postgres: versionOf("sh", "-c", "postgres --version || $(ls -d /usr/lib/postgresql/*/bin/postgres | tail -1) --version")
-      .replace("postgres (PostgreSQL) ", "").split(" ")[0] ?? "?",
+    postgres:
+      versionOf("sh", "-c", "postgres --version || $(ls -d /usr/lib/postgresql/*/bin/postgres | tail -1) --version")
+        .replace("postgres (PostgreSQL) ", "").split(" ")[0] ?? "?",
     redis: redisVersion(),
     git: versionOf("git", "--version").replace("git version ", ""),
     commit: versionOf("git", "rev-parse", "--short", "HEAD")

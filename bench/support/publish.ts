@@ -86,7 +86,10 @@ export const publish = (
   writeFileSync(file, `${JSON.stringify(ordered, null, 2)}\n`)
   let text = readFileSync(page, "utf8")
   text = replaceBetween(text, "ratios", markdown(ratioLines(ordered)))
-  const versions = [...Object.entries(machine), ...Object.entries(peers).map(([name, version]) => [name, String(version)])]
+  const versions = [
+    ...Object.entries(machine),
+    ...Object.entries(peers).map(([name, version]) => [name, String(version)])
+  ]
   text = replaceBetween(text, "machine", markdown([["what", "which"], ...versions]))
   for (const [name, { tables }] of reports) {
     text = replaceBetween(text, name, tables.map(markdown).join("\n\n"))

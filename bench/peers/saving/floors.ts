@@ -6,11 +6,11 @@ import { type Candidate, keyBytes, type Message, tableBytes } from "./candidate.
 
 const insert = "insert into floor.rows (run_id, row_no, body) values ($1, $2, $3), ($1, $4, $5)"
 const insertOne = "insert into floor.rows (run_id, row_no, body) values ($1, $2, $3)"
-const insertAll = "insert into floor.rows (run_id, row_no, body) select $1, r.n - 1, r.body from unnest($2::text[]) with ordinality r(body, n)"
+const insertAll =
+  "insert into floor.rows (run_id, row_no, body) select $1, r.n - 1, r.body from unnest($2::text[]) with ordinality r(body, n)"
 
 const encode = (message: Message): string => JSON.stringify(message)
-const lengthOf = (texts: ReadonlyArray<string>): number =>
-  texts.map((text): unknown => JSON.parse(text)).length
+const lengthOf = (texts: ReadonlyArray<string>): number => texts.map((text): unknown => JSON.parse(text)).length
 
 /** An `INSERT` of the same rows into a table of the same shape with the same index. */
 export const insertOnly = Effect.fnUntraced(function*(url: string) {

@@ -5,8 +5,10 @@ import { Effect, Layer, ManagedRuntime, Schema } from "effect"
 import type { Open } from "./system.ts"
 
 export const open: Open = async ({ url, variant }) => {
-  const steps = Array.from({ length: 5 }, (_, index) =>
-    Step.make(`step-${index}`, { result: Schema.Int }, () => Effect.succeed(index + 1)))
+  const steps = Array.from(
+    { length: 5 },
+    (_, index) => Step.make(`step-${index}`, { result: Schema.Int }, () => Effect.succeed(index + 1))
+  )
   const beat = Heartbeat.make("five", steps, { durability: variant === "coalesce" ? "coalesce" : "sync" })
   const recovery = variant === "recovering" ? Recovery.layer({ heartbeats: [beat] }) : Layer.empty
   const layer = recovery.pipe(

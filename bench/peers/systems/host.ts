@@ -71,7 +71,8 @@ process.on("message", (message) => {
   if (!isWish(message)) return
   grant(message).then(
     (answer) => process.send?.(answer),
-    (cause: unknown) => process.send?.({ failed: cause instanceof Error ? (cause.stack ?? cause.message) : String(cause) })
+    (cause: unknown) =>
+      process.send?.({ failed: cause instanceof Error ? (cause.stack ?? cause.message) : String(cause) })
   )
 })
 process.on("disconnect", () => process.exit(0))
