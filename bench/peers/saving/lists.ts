@@ -60,7 +60,12 @@ const langgraph = Effect.fnUntraced(function*(
       }),
       1
     )
-  return { name: "LangGraph PostgresSaver.list", all: quick ? NaN : yield* list(500), page: yield* list(50), pageOfMany: NaN }
+  return {
+    name: "LangGraph PostgresSaver.list",
+    all: quick ? NaN : yield* list(500),
+    page: yield* list(50),
+    pageOfMany: NaN
+  }
 })
 
 const oneRow = Effect.fnUntraced(function*(pool: Pool, history: ReadonlyArray<Message>) {
