@@ -79,7 +79,6 @@ const show = (lines: Lines): void => {
   console.log = log
 }
 
-const reports = new Map<string, Report>()
 const values: Record<string, number> = {}
 const failed: Array<string> = []
 try {
@@ -89,16 +88,15 @@ try {
     say(`${suite.name} ...`)
     try {
       const report = await run(suite)
-      reports.set(suite.name, report)
       Object.assign(values, numbers(suite.ratios(report.summary)))
       say(`${suite.name} took ${Math.round((performance.now() - from) / 1_000)} s`)
       for (const table of report.tables) show(table)
+      if (!quick && data === undefined) publish(suite.name, report, values)
     } catch (cause) {
       failed.push(suite.name)
       say(`${suite.name} failed: ${String(cause)}`)
     }
   }
-  if (!quick && data === undefined) publish(reports, values)
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }

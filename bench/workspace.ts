@@ -9,6 +9,7 @@
  *   npm run bench:workspace -- --json      one line of JSON
  *   npm run bench:workspace -- --files N   one repository of N files
  *   npm run bench:workspace -- --rounds N  rounds per repository (default 9)
+ *   npm run bench:workspace -- --quick     nothing is restored
  *
  * The exit code is 1 when a limit does not hold. A limit with milliseconds allows them beside the ratio: they pay for
  * the processes, which cost the same in any repository. `processes` counts those of the first, the next, and an
@@ -28,7 +29,12 @@ import { parseArgs } from "node:util"
 import { conclude, median, print, round, short } from "./support/numbers.ts"
 
 const { values } = parseArgs({
-  options: { files: { type: "string" }, rounds: { type: "string" }, json: { type: "boolean" } }
+  options: {
+    files: { type: "string" },
+    rounds: { type: "string" },
+    quick: { type: "boolean" },
+    json: { type: "boolean" }
+  }
 })
 const sizes = values.files === undefined ? [10_000, 50_000] : [Number(values.files)]
 const rounds = Number(values.rounds ?? 9)
@@ -195,7 +201,7 @@ const measure = Effect.fnUntraced(function*(files: number, root: string) {
     newest = yield* measured("known paths", taken({ runId, previous: newest, paths }))
     const seed = RunId.make(agentName)
     newest = yield* measured("final", taken({ runId: seed, reason: "timeout" }))
-    if (index < 3) {
+    if (index < 3 && values.quick !== true) {
       const target = `${root}-restored`
       yield* measured("restore", workspace.restore({ snapshot: newest, target, branch: "detached" }))
       git(root, "worktree", "remove", "--force", target)

@@ -26,7 +26,7 @@ const { values: { data, quick } } = parseArgs({
   options: { data: { type: "string" }, quick: { type: "boolean" }, json: { type: "boolean" } }
 })
 const marks = [10, 100, 500, 1000]
-const rounds = quick === true ? 5 : 9
+const rounds = quick === true ? 5 : 7
 const turnsPerRound = 40
 const turnsOfGrowing = quick === true ? 3 : 6
 

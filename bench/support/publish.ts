@@ -66,18 +66,17 @@ const numbersOf = (u: unknown): Record<string, number> =>
     ? Object.fromEntries(Object.entries(u).filter(([, value]) => typeof value === "number"))
     : {}
 
-/** Numbers of suites that did not run stay. */
+/** Keeps what one suite found; `values` are those of all that ran. Numbers of suites that did not run stay. */
 export const publish = (
-  reports: ReadonlyMap<string, Report>,
+  name: string,
+  { charts, limits, summary, tables }: Report,
   values: Readonly<Record<string, number>>
 ): void => {
   mkdirSync(results, { recursive: true })
   const machine = describe()
-  for (const [name, { charts, limits, summary, tables }] of reports) {
-    const content = { machine, peers, summary, limits, tables, charts }
-    writeFileSync(join(results, `${name}.json`), `${JSON.stringify(content, null, 2)}\n`)
-    for (const chart of charts) writeFileSync(join(results, `${chart.name}.svg`), svg(chart))
-  }
+  const content = { machine, peers, summary, limits, tables, charts }
+  writeFileSync(join(results, `${name}.json`), `${JSON.stringify(content, null, 2)}\n`)
+  for (const chart of charts) writeFileSync(join(results, `${chart.name}.svg`), svg(chart))
   const file = join(results, "ratios.json")
   const known = { ...numbersOf(readJson(file)), ...values }
   const ordered = Object.fromEntries(
@@ -91,8 +90,6 @@ export const publish = (
     ...Object.entries(peers).map(([name, version]) => [name, String(version)])
   ]
   text = replaceBetween(text, "machine", markdown([["what", "which"], ...versions]))
-  for (const [name, { tables }] of reports) {
-    text = replaceBetween(text, name, tables.map(markdown).join("\n\n"))
-  }
+  text = replaceBetween(text, name, tables.map(markdown).join("\n\n"))
   writeFileSync(page, text)
 }

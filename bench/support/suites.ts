@@ -30,7 +30,7 @@ const all: ReadonlyArray<Suite> = [
   {
     name: "workspace",
     file: "workspace.ts",
-    options: ({ quick }) => quick ? ["--files", "10000", "--rounds", "5"] : [],
+    options: ({ quick }) => ["--files", "10000", "--rounds", quick ? "5" : "9", ...(quick ? ["--quick"] : [])],
     ratios: (summary) => ({
       snapshotVsGitStatus: summary["snapshotVsGitStatus"],
       snapshotVsStash: summary["snapshotVsStash"],
