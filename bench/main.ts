@@ -4,6 +4,7 @@
  *   npm run bench                         every suite; writes bench/results and the tables of docs/benchmarks.md
  *   npm run bench -- --suite save         one suite (or several: --suite save --suite http)
  *   npm run bench -- --quick              less of everything, within 5 minutes on 2 cores; writes no file
+ *   npm run bench -- --quick --write      the same, and writes them
  *   npm run bench -- --quick --json       the ratios as one line of JSON, the last one; the tables go to stderr
  *   npm run bench -- --suite save --data FILE   saves of the transcripts of a file; writes no file
  *
@@ -20,12 +21,13 @@ import { installPeers } from "./support/peers.ts"
 import { publish, ratioLines, verdict } from "./support/publish.ts"
 import { type Suite, suites } from "./support/suites.ts"
 
-const { values: { data, json = false, quick = false, suite: wanted } } = parseArgs({
+const { values: { data, json = false, quick = false, suite: wanted, write: writes = !quick } } = parseArgs({
   options: {
     data: { type: "string" },
     json: { type: "boolean" },
     quick: { type: "boolean" },
-    suite: { type: "string", multiple: true }
+    suite: { type: "string", multiple: true },
+    write: { type: "boolean" }
   }
 })
 
@@ -91,7 +93,7 @@ try {
       Object.assign(values, numbers(suite.ratios(report.summary)))
       say(`${suite.name} took ${Math.round((performance.now() - from) / 1_000)} s`)
       for (const table of report.tables) show(table)
-      if (!quick && data === undefined) publish(suite.name, report, values)
+      if (writes && data === undefined) publish(suite.name, report, values, quick)
     } catch (cause) {
       failed.push(suite.name)
       say(`${suite.name} failed: ${String(cause)}`)

@@ -1,6 +1,7 @@
-/** Charts of lines as SVG, with nothing to load: for GitHub in the light and in the dark. */
+/** Charts as SVG, with nothing to load: for GitHub in the light and in the dark. */
 
-export interface Chart {
+/** How something grows. */
+export interface LineChart {
   /** Name of the file, without its ending. */
   readonly name: string
   readonly title: string
@@ -10,6 +11,17 @@ export interface Chart {
   readonly y: { readonly label: string }
   readonly lines: ReadonlyArray<{ readonly name: string; readonly values: ReadonlyArray<number> }>
 }
+
+/** One number of each. */
+export interface BarChart {
+  readonly name: string
+  readonly title: string
+  /** What the length of a bar is, on a logarithmic scale. */
+  readonly label: string
+  readonly bars: ReadonlyArray<{ readonly name: string; readonly value: number }>
+}
+
+export type Chart = LineChart | BarChart
 
 const width = 860
 const height = 440
@@ -45,7 +57,40 @@ const spread = (wanted: ReadonlyArray<number>): ReadonlyArray<number> => {
   return wanted.map((at, index) => places.get(index) ?? at)
 }
 
-export const svg = ({ lines, title, x, y }: Chart): string => {
+const opening = (title: string, high: number): ReadonlyArray<string> => [
+  `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${high}" role="img">`,
+  `<title>${escaped(title)}</title>`,
+  "<style>text{font:13px system-ui,sans-serif;fill:#57606a}.title{font-size:16px;font-weight:600}"
+  + ".grid{stroke:#57606a;stroke-opacity:.25}.back{fill:#fff}"
+  + "@media(prefers-color-scheme:dark){.back{fill:#0d1117}text{fill:#9ea7b3}.grid{stroke:#9ea7b3}}</style>",
+  `<rect class="back" width="${width}" height="${high}"/>`,
+  `<text class="title" x="${plot.left}" y="26">${escaped(title)}</text>`
+]
+
+const barsOf = ({ bars, label, title }: BarChart): string => {
+  const [left, right, row] = [290, 760, 34]
+  const values = bars.map(({ value }) => value).filter((value) => value > 0)
+  const ticks = powers(Math.min(...values), Math.max(...values))
+  const along = logarithmic(ticks[0] ?? 1, ticks.at(-1) ?? 1, left, right)
+  const bottom = plot.top + bars.length * row
+  const grid = ticks.map((tick) =>
+    `<line class="grid" x1="${along(tick)}" x2="${along(tick)}" y1="${plot.top}" y2="${bottom}"/>`
+    + `<text x="${along(tick)}" y="${bottom + 20}" text-anchor="middle">${numbered(tick)}</text>`
+  )
+  const drawn = bars.map(({ name, value }, index) => {
+    const top = plot.top + index * row
+    const length = Math.round(along(value) - left)
+    return `<text x="${left - 10}" y="${top + 22}" text-anchor="end">${escaped(name)}</text>`
+      + `<rect x="${left}" y="${top + 6}" width="${length}" height="${row - 12}" fill="${
+        colours[index % colours.length]
+      }"/>`
+      + `<text x="${left + length + 8}" y="${top + 22}">${numbered(Math.round(value * 10) / 10)}</text>`
+  })
+  const below = `<text x="${(left + right) / 2}" y="${bottom + 44}" text-anchor="middle">${escaped(label)}</text>`
+  return [...opening(title, bottom + 60), ...grid, ...drawn, below, "</svg>", ""].join("\n")
+}
+
+const linesOf = ({ lines, title, x, y }: LineChart): string => {
   const seen = lines.flatMap(({ values }) => values).filter((value) => value > 0)
   const ticks = powers(Math.min(...seen), Math.max(...seen))
   const right = logarithmic(x.values[0] ?? 1, x.values.at(-1) ?? 1, plot.left, plot.right)
@@ -69,13 +114,7 @@ export const svg = ({ lines, title, x, y }: Chart): string => {
       + `<text x="${plot.right + 12}" y="${(labels[index] ?? 0) + 4}" style="fill:${colour}">${escaped(name)}</text>`
   })
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" role="img">`,
-    `<title>${escaped(title)}</title>`,
-    "<style>text{font:13px system-ui,sans-serif;fill:#57606a}.title{font-size:16px;font-weight:600}"
-    + ".grid{stroke:#57606a;stroke-opacity:.25}.back{fill:#fff}"
-    + "@media(prefers-color-scheme:dark){.back{fill:#0d1117}text{fill:#9ea7b3}.grid{stroke:#9ea7b3}}</style>",
-    `<rect class="back" width="${width}" height="${height}"/>`,
-    `<text class="title" x="${plot.left}" y="26">${escaped(title)}</text>`,
+    ...opening(title, height),
     ...horizontal,
     ...vertical,
     `<text x="${(plot.left + plot.right) / 2}" y="${plot.bottom + 44}" text-anchor="middle">${escaped(x.label)}</text>`,
@@ -86,3 +125,5 @@ export const svg = ({ lines, title, x, y }: Chart): string => {
     ""
   ].join("\n")
 }
+
+export const svg = (chart: Chart): string => "bars" in chart ? barsOf(chart) : linesOf(chart)

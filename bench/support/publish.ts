@@ -70,10 +70,11 @@ const numbersOf = (u: unknown): Record<string, number> =>
 export const publish = (
   name: string,
   { charts, limits, summary, tables }: Report,
-  values: Readonly<Record<string, number>>
+  values: Readonly<Record<string, number>>,
+  quick: boolean
 ): void => {
   mkdirSync(results, { recursive: true })
-  const machine = describe()
+  const machine = { ...describe(), run: quick ? "npm run bench -- --quick --write" : "npm run bench" }
   const content = { machine, peers, summary, limits, tables, charts }
   writeFileSync(join(results, `${name}.json`), `${JSON.stringify(content, null, 2)}\n`)
   for (const chart of charts) writeFileSync(join(results, `${chart.name}.svg`), svg(chart))
