@@ -155,7 +155,7 @@ const measure = Effect.gen(function*() {
   // LangGraph's MemorySaver would hold gigabytes.
   const kept = all.filter((candidate) => candidate !== named.langgraphMemory)
   const replayed = data === undefined && quick === true ? [] : yield* replay(kept, whole)
-  say("lists of 500 and 10,000 runs")
+  if (data === undefined) say("lists of 500 and 10,000 runs")
   const listed = data === undefined
     ? yield* lists(
       [["Everbeat, Postgres", pg.store], ["Everbeat, Redis", inKeys.store], ["Everbeat, memory", memory.store]],
