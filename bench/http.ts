@@ -5,6 +5,7 @@
  *
  *   npm run bench:http            a table
  *   npm run bench:http -- --json  one line of JSON
+ *   npm run bench:http -- --quick fewer rounds
  *
  * The exit code is 1 when a limit does not hold. Each connection is an agent of its own, with one call after the other.
  * `...VsBare` is how many times longer than the bare handler, `...VsPasses` than the passes alone: `time` on the clock,
@@ -19,7 +20,7 @@ import { random } from "./support/history.ts"
 import { openConnection } from "./support/httpLoad.ts"
 import { conclude, median, percentile, print, round, short } from "./support/numbers.ts"
 
-const rounds = 12
+const rounds = process.argv.includes("--quick") ? 4 : 12
 const crowds = [{ agents: 1, calls: 400 }, { agents: 16, calls: 50 }]
 
 const beat = Heartbeat.make("bench", ["one", "two", "three"].map((name) => Step.make(name, Effect.void)))

@@ -1,13 +1,15 @@
 /**
  * What a snapshot of an agent's files costs, beside one `git status` of the same
  * repository: generated repositories of 10,000 and 50,000 files. Before the first
- * snapshot 693 lines of 20 files change, and before the next one as many. All take their turns in one process, started in the
+ * snapshot 693 lines of 20 files change, and before the next one as many; for that work, `git stash create` and a commit
+ * into a shadow repository are measured too. All take their turns in one process, started in the
  * same way, so noise of the machine hits all; only their ratios mean something.
  *
  *   npm run bench:workspace                a table
  *   npm run bench:workspace -- --json      one line of JSON
  *   npm run bench:workspace -- --files N   one repository of N files
  *   npm run bench:workspace -- --rounds N  rounds per repository (default 9)
+ *   npm run bench:workspace -- --quick     nothing is restored
  *
  * The exit code is 1 when a limit does not hold. A limit with milliseconds allows them beside the ratio: they pay for
  * the processes, which cost the same in any repository. `processes` counts those of the first, the next, and an
@@ -27,7 +29,12 @@ import { parseArgs } from "node:util"
 import { conclude, median, print, round, short } from "./support/numbers.ts"
 
 const { values } = parseArgs({
-  options: { files: { type: "string" }, rounds: { type: "string" }, json: { type: "boolean" } }
+  options: {
+    files: { type: "string" },
+    rounds: { type: "string" },
+    quick: { type: "boolean" },
+    json: { type: "boolean" }
+  }
 })
 const sizes = values.files === undefined ? [10_000, 50_000] : [Number(values.files)]
 const rounds = Number(values.rounds ?? 9)
@@ -85,13 +92,41 @@ const counting = Layer.effect(
     }))
 ).pipe(Layer.provideMerge(platform))
 
-/** `git status` as people run it, started like the commands of a snapshot. */
-const status = (cwd: string) =>
+/** A command of git, started like those of a snapshot. */
+const command = (cwd: string, ...args: ReadonlyArray<string>) =>
   Effect.scoped(Effect.gen(function*() {
-    const handle = yield* ChildProcess.make("git", ["status", "--porcelain"], { cwd, stdin: "ignore" })
+    const handle = yield* ChildProcess.make("git", args, { cwd, stdin: "ignore" })
     yield* Stream.runDrain(handle.stdout)
     yield* handle.exitCode
   }))
+
+/** `git status` as people run it. */
+const status = (cwd: string) => command(cwd, "status", "--porcelain")
+
+/** What one would use instead. A stash knows nothing of new files. */
+const others = ["git stash create", "shadow repository"] as const
+
+/** A second repository over the same files, with a commit for each snapshot, as tools for checkpoints have it. */
+const shadow = {
+  folder: (root: string) => `${root}-shadow`,
+  create: (root: string) => {
+    const [at, identity] = [shadow.folder(root), ["-c", "user.name=bench", "-c", "user.email=bench@example.com"]]
+    mkdirSync(at)
+    git(at, "init", "-q", "--bare", "-b", "main")
+    git(at, "config", "gc.auto", "0")
+    git(root, `--git-dir=${at}`, `--work-tree=${root}`, "add", "-A")
+    git(root, ...identity, `--git-dir=${at}`, `--work-tree=${root}`, "commit", "-q", "-m", "base")
+    git(at, "config", "user.name", "bench")
+    git(at, "config", "user.email", "bench@example.com")
+  },
+  snapshot: (root: string) => {
+    const where = [`--git-dir=${shadow.folder(root)}`, `--work-tree=${root}`]
+    return Effect.andThen(
+      command(root, ...where, "add", "-A"),
+      command(root, ...where, "commit", "-q", "-m", "snapshot")
+    )
+  }
+}
 
 interface Row {
   readonly files: number
@@ -113,7 +148,7 @@ const agentName = AgentName.make("bench")
 
 const measure = Effect.fnUntraced(function*(files: number, root: string) {
   const workspace = yield* Workspace.Workspace
-  const names = ["first", "next", "unchanged", "known paths", "final", "restore"] as const
+  const names = ["first", "next", "unchanged", "known paths", "final", "restore", ...others] as const
   const rows = new Map(names.map((name): [string, Row] => [name, { files, name, millis: [], floor: [] }]))
   const floors: Array<number> = []
   const counts: Record<string, number> = {}
@@ -140,6 +175,7 @@ const measure = Effect.fnUntraced(function*(files: number, root: string) {
       return result.snapshot
     })
 
+  yield* Effect.sync(() => shadow.create(root))
   // One round more, which does not count.
   for (let index = -1; index < rounds; index++) {
     yield* Effect.sync(() => undo(root))
@@ -147,15 +183,25 @@ const measure = Effect.fnUntraced(function*(files: number, root: string) {
     const runId = RunId.make(agentName)
     work(root, 0)
     let newest: WorkspaceSnapshot.WorkspaceSnapshot = yield* measured("first", taken({ runId }))
+    yield* shadow.snapshot(root)
     work(root, 1)
-    newest = yield* measured("next", taken({ runId, previous: newest }))
+    // Each has the same new work to find, and is the first one to look in a third of the rounds.
+    const rivals = [
+      Effect.gen(function*() {
+        newest = yield* measured("next", taken({ runId, previous: newest }))
+      }),
+      measured("git stash create", command(root, "stash", "create")),
+      measured("shadow repository", shadow.snapshot(root))
+    ]
+    const start = (index + 1) % rivals.length
+    for (const rival of [...rivals.slice(start), ...rivals.slice(0, start)]) yield* rival
     newest = yield* measured("unchanged", taken({ runId, previous: newest }))
     const paths = [1, 2, 3].map((file) => pathOf(file * 997))
     for (const path of paths) appendFileSync(join(root, path), lines(5, "known"))
     newest = yield* measured("known paths", taken({ runId, previous: newest, paths }))
     const seed = RunId.make(agentName)
     newest = yield* measured("final", taken({ runId: seed, reason: "timeout" }))
-    if (index < 3) {
+    if (index < 3 && values.quick !== true) {
       const target = `${root}-restored`
       yield* measured("restore", workspace.restore({ snapshot: newest, target, branch: "detached" }))
       git(root, "worktree", "remove", "--force", target)
@@ -179,6 +225,7 @@ try {
     const layer = GitWorkspace.layerPlatform({ cwd: root }).pipe(Layer.provideMerge(counting))
     results.push(await Effect.runPromise(Effect.provide(measure(files, root), layer)))
     rmSync(root, { recursive: true })
+    rmSync(shadow.folder(root), { recursive: true })
   }
   /** How many times `git status` a snapshot takes, when so many milliseconds are for the processes. */
   const ratio = ({ floor, millis }: Row, allowed = 0): number => (median(millis) - allowed) / median(floor)
@@ -225,14 +272,22 @@ try {
         : [])
     ] as const
   )
-  const summary = Object.fromEntries(results.map((result) => [result.files, {
+  const [smallest] = results
+  const times = (name: string): number =>
+    smallest === undefined ? NaN : median(rowOf(smallest, "next").millis) / median(rowOf(smallest, name).millis)
+  const promised = smallest === undefined ? {} : {
+    snapshotVsGitStatus: round(ratio(rowOf(smallest, "next"), 15)),
+    snapshotVsStash: round(times("git stash create")),
+    snapshotVsShadow: round(times("shadow repository"))
+  }
+  const bySize = Object.fromEntries(results.map((result) => [result.files, {
     statusMs: round(result.status),
     ...Object.fromEntries(
       result.rows.map((row) => [row.name, { ms: round(median(row.millis)), ratio: round(ratio(row)) }])
     ),
     processes: result.counts
   }]))
-  conclude(summary, limits, () =>
+  conclude({ ...promised, ...bySize }, limits, () =>
     print([
       ["", "files", "median ms", "x status", "processes"],
       ...results.flatMap((result) => [

@@ -52,5 +52,19 @@ export const turnsOf = (count: number, file: string | undefined): ReadonlyArray<
   return Array.from({ length: count }, (_, turn) => [message(2 * turn), message(2 * turn + 1)])
 }
 
+/** The runs of a file, each with its messages; a file of one message per line is one run. */
+export const runsOf = (file: string): ReadonlyArray<ReadonlyArray<unknown>> => {
+  const text = readFileSync(file, "utf8").trim()
+  if (!text.startsWith("[")) return [text.split("\n").map((line): unknown => JSON.parse(line))]
+  const parsed: unknown = JSON.parse(text)
+  return Array.isArray(parsed) ? parsed.map(messagesOf) : []
+}
+
+const next = random(4711)
+
+/** Who comes after whom is left to chance: a server that was asked a moment ago is awake. */
+export const shuffled = <A>(values: ReadonlyArray<A>): ReadonlyArray<A> =>
+  values.map((value) => ({ value, at: next() })).toSorted((a, b) => a.at - b.at).map(({ value }) => value)
+
 export const bytesOf = (rows: ReadonlyArray<string>): number =>
   rows.reduce((bytes, row) => bytes + Buffer.byteLength(row), 0)

@@ -1,5 +1,5 @@
 /** Private servers with clients that count what they send. */
-import { Effect, type Scope } from "effect"
+import { Effect, Schedule, type Scope } from "effect"
 import { Socket } from "node:net"
 import { startPostgres } from "../../test/servers/postgres.ts"
 import { startRedis } from "../../test/servers/redis.ts"
@@ -30,6 +30,9 @@ export const postgres = Effect.gen(function*() {
   )
   const admin = yield* acquirePool({ connectionString: server.url, max: 1 })
   const name = `everbeat_bench_${process.pid}`
+  // A server takes connections a moment before it takes statements.
+  const ready = Effect.tryPromise(() => admin.query("select 1"))
+  yield* Effect.orDie(Effect.retry(ready, { times: 100, schedule: Schedule.spaced("100 millis") }))
   yield* Effect.acquireRelease(
     Effect.promise(() => admin.query(`create database ${name}`)),
     () => Effect.promise(() => admin.query(`drop database ${name} with (force)`))
@@ -70,8 +73,8 @@ const executions = (data: Uint8Array): number => {
   return found
 }
 
-/** A pool of one connection that counts. */
-export const countingPool = Effect.fnUntraced(function*(url: string) {
+/** A pool that counts, of one connection unless told. */
+export const countingPool = Effect.fnUntraced(function*(url: string, max = 1) {
   const sockets: Array<Socket> = []
   let statements = 0
   const stream = () => {
@@ -87,7 +90,7 @@ export const countingPool = Effect.fnUntraced(function*(url: string) {
     sockets.push(socket)
     return socket
   }
-  const pool = yield* acquirePool({ connectionString: url, max: 1, stream })
+  const pool = yield* acquirePool({ connectionString: url, max, stream })
   const sent = (): Sent => ({
     statements,
     bytes: sockets.reduce((bytes, { bytesWritten }) => bytes + bytesWritten, 0)
