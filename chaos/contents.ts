@@ -25,8 +25,6 @@ export interface Contents {
 
 export interface Reader {
   readonly read: () => Promise<Contents>
-  /** Runs in flight that are not exhausted, and those that are. */
-  readonly count: () => Promise<{ readonly inFlight: number; readonly exhausted: number }>
   readonly close: () => Promise<void>
 }
 
@@ -35,11 +33,6 @@ const stepsOf = (record: string | null | undefined): ReadonlyMap<string, string>
   const parsed = JSON.parse(record) as { readonly steps?: ReadonlyArray<Record<string, unknown>> }
   return new Map((parsed.steps ?? []).map((step) => [String(step["name"]), String(step["startedAt"])]))
 }
-
-const countOf = ({ runs }: Contents) => ({
-  inFlight: runs.filter(({ state }) => state === "in flight").length,
-  exhausted: runs.filter(({ state }) => state === "exhausted").length
-})
 
 interface Head {
   readonly run_id: string
@@ -54,7 +47,7 @@ interface Head {
   readonly rows: number
 }
 
-const postgres = (url: string): Omit<Reader, "count"> => {
+const postgres = (url: string): Reader => {
   const pool = new Pool({ connectionString: url, max: 1 })
   pool.on("error", () => {})
   const read = async (): Promise<Contents> => {
@@ -88,7 +81,7 @@ const postgres = (url: string): Omit<Reader, "count"> => {
   return { read, close: () => pool.end() }
 }
 
-const redis = (url: string): Omit<Reader, "count"> => {
+const redis = (url: string): Reader => {
   const client = new Redis(url)
   client.on("error", () => {})
   const read = async (): Promise<Contents> => {
@@ -159,5 +152,5 @@ const patiently = async <A>(read: () => Promise<A>, tries = 120): Promise<A> => 
 
 export const openReader = (store: StoreName, url: string): Reader => {
   const { close, read } = (store === "postgres" ? postgres : redis)(url)
-  return { read: () => patiently(read), count: async () => countOf(await patiently(read)), close }
+  return { read: () => patiently(read), close }
 }

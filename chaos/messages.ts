@@ -30,4 +30,4 @@ export type ToWorker =
 
 export type FromWorker =
   | { readonly type: "loaded" }
-  | { readonly type: "rescued"; readonly exhausted: ReadonlyArray<string>; readonly orphans: ReadonlyArray<string> }
+  | { readonly type: "rescued"; readonly orphans: ReadonlyArray<string> }

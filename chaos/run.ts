@@ -54,17 +54,17 @@ const settleDown = async (fleet: Fleet, reader: Reader, say: (line: string) => v
   let least = Infinity
   let until = performance.now() + patienceMillis
   for (let look = 1; performance.now() < until; look++) {
-    const left = await reader.count()
-    const all = left.inFlight + left.exhausted
+    const left = (await reader.read()).runs.filter(({ state }) => state !== "settled")
+    const all = left.length
+    for (const { run, state } of left) if (state === "exhausted") exhausted.add(run)
     if (all === 0) break
     if (all < least) until = performance.now() + patienceMillis
     least = Math.min(least, all)
     await sleep(500)
     if (look % 6 !== 0) continue
-    say(`${left.inFlight} in flight, ${left.exhausted} exhausted`)
+    say(`${all} have not ended yet`)
     const answer = await fleet.workers[look / 6 % size]?.asked({ type: "rescue" }, 5000)
     if (answer?.type !== "rescued") continue
-    for (const run of answer.exhausted) exhausted.add(run)
     for (const run of answer.orphans) orphans.add(run)
   }
   return { exhausted: exhausted.size, orphans: orphans.size }

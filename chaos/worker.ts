@@ -100,9 +100,8 @@ const run = (config: WorkerConfig) => {
   const rescue = Effect.gen(function*() {
     const recovery = yield* Recovery.Recovery
     const { exhausted, orphans } = yield* recovery.report
+    say({ type: "rescued", orphans: orphans.map(({ runId }) => runId) })
     for (const { runId } of [...exhausted, ...orphans]) yield* Effect.exit(recovery.resume(runId))
-    const ids = (runs: ReadonlyArray<{ readonly runId: string }>) => runs.map(({ runId }) => runId)
-    say({ type: "rescued", exhausted: ids(exhausted), orphans: ids(orphans) })
   })
 
   const program = Effect.gen(function*() {
