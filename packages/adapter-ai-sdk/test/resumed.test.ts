@@ -11,7 +11,7 @@ const inputSchema = z.object({})
 type Run = (ctx: AiSdk.Context) => PromiseLike<string>
 
 /** Runs an agent whose attempts end after a moment, until it has ended. */
-const ended = async (run: Run, timeout = 250) => {
+const ended = async (run: Run, timeout = 700) => {
   const resumed = agent("resumed", {
     ...AiSdk.options,
     result: json<string>(),

@@ -13,7 +13,7 @@ const aborted = (signal: AbortSignal): Promise<void> =>
   })
 
 /** Runs an agent whose first attempt is stopped by its limit, and answers what the second one is told. */
-const resumedAfter = async (first: (ctx: Context) => Promise<unknown>, timeout = 50): Promise<Resume | undefined> => {
+const resumedAfter = async (first: (ctx: Context) => Promise<unknown>, timeout = 200): Promise<Resume | undefined> => {
   let resume: Resume | undefined
   const stopped = agent("stopped", {
     timeout,
@@ -55,7 +55,7 @@ describe("a tool that is told to stop by the limit of its attempt", () => {
         return "written"
       })
     const stopped = agent("stopped", {
-      timeout: 50,
+      timeout: 200,
       backoff: () => 0,
       run: async (ctx) => {
         again = await write(ctx)
