@@ -62,14 +62,20 @@ export const launch = (folder: string, signal: string, command: ReadonlyArray<st
   }
 }
 
+/** A server that starts or stops accepts connections too, and refuses what they begin with. */
+const isNotYet = (answer: Buffer): boolean => answer[0] === 0x45 && answer.includes("57P03")
+
 const speaksPostgres = async (port: number): Promise<boolean> => {
   const socket = createConnection({ port, host: "127.0.0.1" })
   try {
     await once(socket, "connect")
-    // SSLRequest: only a server that is ready for clients answers it.
-    socket.write(Buffer.from([0, 0, 0, 8, 4, 210, 22, 47]))
+    const names = Buffer.from("user\0everbeat\0database\0postgres\0\0")
+    const head = Buffer.alloc(8)
+    head.writeInt32BE(head.length + names.length, 0)
+    head.writeInt32BE(196_608, 4) // version 3.0 of the protocol
+    socket.write(Buffer.concat([head, names]))
     const [answer] = await once(socket, "data", { signal: AbortSignal.timeout(1_000) })
-    return String(answer) === "N" || String(answer) === "S"
+    return !isNotYet(answer)
   } catch {
     return false
   } finally {
