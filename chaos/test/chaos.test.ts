@@ -63,22 +63,17 @@ describe("a fleet under fire", () => {
   }, patience)
 
   it("finds out a store that ignores the fence, and prints the seed and the history", async () => {
-    const args = [
-      "--seconds",
-      "10",
-      "--seed",
-      "3",
-      "--store",
-      "redis",
-      "--only",
-      "freezes",
-      "--sabotage",
-      "ignores-fence"
-    ]
-    const { code, complaints, report } = await chaos(...args)
-    assert.strictEqual(code, 1)
-    assert.isAbove(Number(report["acceptedAfterFence"]), 0, complaints)
-    assert.include(complaints, "VIOLATION on redis with seed 3: acceptedAfterFence")
-    assert.match(complaints, /history of [0-9a-f-]{36}:\n {2}\{"e":"granted"/)
+    const sabotaged = ["--seconds", "10", "--store", "redis", "--only", "freezes", "--sabotage", "ignores-fence"]
+    // A worker must wake up in the middle of a run that another one has: on some machines not in every ten seconds.
+    for (const seed of [3, 4, 5, 6, 7, 8, 9, 10]) {
+      // oxlint-disable-next-line eslint/no-await-in-loop -- until one finds it
+      const { code, complaints, report } = await chaos(...sabotaged, "--seed", String(seed))
+      if (code === 0) continue
+      assert.isAbove(Number(report["acceptedAfterFence"]), 0, complaints)
+      assert.include(complaints, `VIOLATION on redis with seed ${seed}: acceptedAfterFence`)
+      assert.match(complaints, /history of [0-9a-f-]{36}:\n {2}\{"e":"granted"/)
+      return
+    }
+    assert.fail("no run found it out")
   }, patience)
 })
