@@ -66,7 +66,6 @@ describe("a fleet under fire", () => {
     const sabotaged = ["--seconds", "10", "--store", "redis", "--only", "freezes", "--sabotage", "ignores-fence"]
     // A worker must wake up in the middle of a run that another one has: on some machines not in every ten seconds.
     for (const seed of [3, 4, 5, 6, 7, 8, 9, 10]) {
-      // oxlint-disable-next-line eslint/no-await-in-loop -- until one finds it
       const { code, complaints, report } = await chaos(...sabotaged, "--seed", String(seed))
       if (code === 0) continue
       assert.isAbove(Number(report["acceptedAfterFence"]), 0, complaints)
