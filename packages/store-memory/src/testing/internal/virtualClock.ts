@@ -2,6 +2,7 @@
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type { TrackedCrypto } from "./trackedCrypto.ts"
 
 interface Sleeper {
   readonly at: number
@@ -18,16 +19,20 @@ export interface VirtualClock extends Clock.Clock {
 /** How often everything that is ready may run on: a pass on a store in memory needs less than half of it. */
 const turns = 24
 
-/**
- * Lets promises and fibers run until all of them wait for something. The clock of Effect's own tests waits for fibers only:
- * here an async function stands between one sleep and the next.
- */
-const atRest = Effect.repeat(Effect.yieldNow, { times: turns })
-
-export const make = (startMillis: number): VirtualClock => {
+export const make = (startMillis: number, crypto: TrackedCrypto): VirtualClock => {
   const startNanos = BigInt(Math.round(startMillis * 1_000_000))
   const sleepers: Array<Sleeper> = []
   let now = startMillis
+
+  /**
+   * Lets promises and fibers run until all of them wait for something. The clock of Effect's own tests waits for fibers only:
+   * here an async function stands between one sleep and the next.
+   */
+  const atRest: Effect.Effect<void> = Effect.repeat(Effect.yieldNow, { times: turns }).pipe(
+    Effect.andThen(Effect.promise(() => crypto.rest())),
+    Effect.repeat({ while: (wasAtWork) => wasAtWork }),
+    Effect.asVoid
+  )
 
   const nanos = (): bigint => startNanos + BigInt(Math.round((now - startMillis) * 1_000_000))
 

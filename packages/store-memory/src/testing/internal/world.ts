@@ -12,6 +12,7 @@ import * as Effect from "effect/Effect"
 import * as MemoryStore from "../../MemoryStore.ts"
 import type { CrashEnd, Process } from "../TestEverbeat.ts"
 import { instance, leaseTtlOf } from "./instance.ts"
+import * as TrackedCrypto from "./trackedCrypto.ts"
 import * as VirtualClock from "./virtualClock.ts"
 
 /** A day on which nobody changes the clocks: times in failures are easy to read. */
@@ -20,7 +21,8 @@ const start = 1_767_225_600_000
 const ignore = (): void => {}
 
 export class World {
-  private readonly clock = VirtualClock.make(start)
+  private readonly crypto = TrackedCrypto.make(globalThis.crypto)
+  private readonly clock = VirtualClock.make(start, this.crypto)
   private readonly stores: Context.Context<CheckpointStore | RunStore>
   private readonly optionsOf: (process: Process) => object
   private current: Everbeat | undefined
@@ -91,7 +93,7 @@ export class World {
       dead = true
       return { crashed: true, writes: crash.writes() }
     })
-    const doomed = instance(options, this.clock, crash.context, () => dead)
+    const doomed = instance(options, this.clock, this.crypto, crash.context, () => dead)
     const used = (async (): Promise<CrashEnd<A>> => {
       try {
         const value = await use(doomed)
@@ -115,7 +117,7 @@ export class World {
 
   private living(): Everbeat {
     const options = this.optionsOf({ alive: () => Promise.resolve(), sleep: (...input) => this.sleep(...input) })
-    return instance(options, this.clock, this.stores)
+    return instance(options, this.clock, this.crypto, this.stores)
   }
 
   /** The limits of what is stopped are on the clock of the test, and nobody is left to advance it. */
