@@ -68,7 +68,7 @@ const paste = async ({ folder, nodes, run }: Given, { code, file }: Quickstart):
   writeFileSync(join(folder, file), code)
   const versions = await Promise.all(nodes.map(async (node) => {
     const strips = await run(node, ["-p", "process.features.typescript ?? false"], { cwd: folder })
-    if (file.endsWith(".ts") && strips === "false") return []
+    if (/\.m?ts$/.test(file) && strips === "false") return []
     const missing = unprinted(code, await run(node, [file], { cwd: folder }))
     const version = await run(node, ["--version"], { cwd: folder })
     if (missing.length > 0) {
