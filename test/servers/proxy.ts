@@ -1,6 +1,7 @@
 /** A way to a server that counts bytes and can be cut, at any byte and for any time. */
 import { once } from "node:events"
 import { createConnection, createServer, type Socket } from "node:net"
+import { inOrder } from "./inOrder.ts"
 
 /** The way, and what a test does to it. */
 export interface Proxy {
@@ -40,19 +41,9 @@ export const startProxy = async (target: string, defaultPort: number): Promise<P
     onStop?.()
     onStop = undefined
   }
-  /** Calls later what is called now, in the same order also when the delay changes. */
-  const later = (): (call: () => void) => void => {
-    let last = 0
-    return (call) => {
-      const now = performance.now()
-      last = Math.max(last, now + delayMillis)
-      if (last <= now) call()
-      else setTimeout(call, last - now)
-    }
-  }
   const server = createServer((client) => {
     if (isDown) return client.destroy()
-    const [there, back] = [later(), later()]
+    const [there, back] = [inOrder(() => delayMillis), inOrder(() => delayMillis)]
     const upstream = createConnection({ host: address.hostname, port: Number(address.port || defaultPort) })
     for (const socket of [client, upstream]) {
       sockets.add(socket)
@@ -69,8 +60,7 @@ export const startProxy = async (target: string, defaultPort: number): Promise<P
       const part = chunk.subarray(0, left)
       left -= part.length
       // The test goes on when the server has what it was to get.
-      if (part.length > 0) upstream.write(part, () => left === 0 && stop())
-      else stop()
+      there(() => part.length > 0 ? void upstream.write(part, () => left === 0 && stop()) : stop())
     })
     upstream.on("data", (chunk: Buffer) => {
       bytes.received += chunk.length
