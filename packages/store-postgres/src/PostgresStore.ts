@@ -21,6 +21,7 @@ import { Pool, type PoolConfig } from "pg"
 import * as Begin from "./internal/begin.ts"
 import * as Claims from "./internal/claims.ts"
 import * as Client from "./internal/client.ts"
+import { Lanes } from "./internal/lanes.ts"
 import * as Leases from "./internal/leases.ts"
 import * as Reads from "./internal/reads.ts"
 import * as Runs from "./internal/runs.ts"
@@ -114,12 +115,13 @@ export const make = (pool: Pool, options: StoreOptions = {}): Effect.Effect<
     if (migrate === "auto") yield* PostgresMigrations.migrate(pool, schema)
     if (migrate === "check") yield* PostgresMigrations.check(pool, schema)
     const client = Client.make(pool, prepare)
+    const lanes = new Lanes()
     const tables = Sql.tables(schema)
     return {
       checkpoints: {
-        begin: Begin.make(client, tables),
-        save: Save.make(client, tables),
-        settle: Settle.make(client, tables),
+        begin: Begin.make(client, lanes, tables),
+        save: Save.make(client, lanes, tables),
+        settle: Settle.make(client, lanes, tables),
         ...Leases.make(client, tables),
         ...Claims.make(client, tables),
         ...Reads.make(client, tables)

@@ -4,7 +4,7 @@ import type { Lease } from "@everbeat/core/Lease"
 import { Effect, Fiber, Result } from "effect"
 import { countingProxy } from "./support/counter.ts"
 import { hostPool } from "./support/database.ts"
-import { append, begun, freshStore, inputOf, recordOf, waitingFor, whileLocked } from "./support/fixtures.ts"
+import { append, begun, freshStore, inputOf, recordOf, ttl, waitingFor, whileLocked } from "./support/fixtures.ts"
 
 type Store = CheckpointStore["Service"]
 
@@ -50,6 +50,51 @@ describe("requests that share a statement", () => {
       assert.deepStrictEqual(yield* saved(checkpoints, good), ["a", "b"])
       assert.deepStrictEqual(yield* saved(checkpoints, odd), ["\0\ud83d\u0010"])
       for (const lease of [fenced, conflict, last, heads]) assert.deepStrictEqual(yield* saved(checkpoints, lease), [])
+    }).pipe(Effect.scoped))
+
+  it.live("keep their texts apart: empty ones, absent ones, and those that look like what is in between", () =>
+    Effect.gen(function*() {
+      const { checkpoints } = yield* freshStore()
+      const texts = [
+        "",
+        "\u001e",
+        "\u001f",
+        "\u001e\u001f",
+        "{}",
+        "{NULL,\"a\"}",
+        "null",
+        "NULL",
+        "\\",
+        "\"",
+        ",",
+        "plain"
+      ]
+      const inputs = texts.map((text, n) =>
+        inputOf({ owner: text, meta: n % 2 === 0 ? { callerId: text, prompt: text } : {} })
+      )
+      const leases = yield* Effect.forEach(inputs, (input) => begun(checkpoints, input), { concurrency: "unbounded" })
+      const deltas = texts.map((text, n) =>
+        n % 3 === 0 ? append(0, [text]) : n % 3 === 1
+          ? append(0, [text, "", text], { notes: text, phase: text, completedPhases: [text] })
+          : append(0, [], { workspace: text })
+      )
+      const both = leases.map((lease, n) => [lease, deltas[n] ?? append(0, [])] as const)
+      yield* Effect.forEach(both, ([lease, delta]) => checkpoints.save(lease, delta), { concurrency: "unbounded" })
+      for (const [n, [{ runId }, { completedPhases = [], notes, phase = "", rows, workspace }]] of both.entries()) {
+        const checkpoint = yield* checkpoints.load(runId)
+        assert.deepStrictEqual(checkpoint.messages, rows)
+        assert.deepStrictEqual(
+          [checkpoint.notes, checkpoint.workspace, checkpoint.phase, checkpoint.completedPhases],
+          [notes, workspace, phase, completedPhases]
+        )
+        assert.strictEqual(checkpoint.attempts[0]?.owner, texts[n])
+        assert.strictEqual(checkpoint.callerId, inputs[n]?.meta.callerId)
+      }
+      const renewals = yield* checkpoints.renew(leases, ttl)
+      assert.isTrue(renewals.every(({ state }) => state === "renewed"))
+      const [first] = leases
+      assert(first?.owner === "")
+      assert.deepStrictEqual((yield* checkpoints.renew([first], ttl)).map(({ state }) => state), ["renewed"])
     }).pipe(Effect.scoped))
 
   it.live("are saved beside values that the server or the driver refuses", () =>

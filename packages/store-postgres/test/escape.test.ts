@@ -5,11 +5,11 @@ import { escape, unescape } from "../src/internal/escape.ts"
 import { append, begun, freshStore, inputOf, recordOf } from "./support/fixtures.ts"
 
 const odd =
-  "NUL \u0000, lone \ud83d and \ude00\ud83d, pair 😀, mark \u0010 \u00100000, \ufeff\u2028 e\u0301 '\"\\ $1 {,} NULL"
+  "NUL \u0000, lone \ud83d and \ude00\ud83d, pair 😀, mark \u0010 \u00100000, separators \u001e\u001f\u001e, \ufeff\u2028 e\u0301 '\"\\ $1 {,} NULL"
 
 /** Texts of the characters that are hardest, in every order. */
 const texts = Array.from({ length: 2_000 }, (_, seed) => {
-  const alphabet = ["\0", "\u0010", "\ud83d", "\ude00", "0", "d", "8", "3", "é", "😀", "\\", "\""]
+  const alphabet = ["\0", "\u0010", "\u001e", "\u001f", "\ud83d", "\ude00", "0", "d", "8", "3", "é", "😀", "\\", "\""]
   let state = seed + 1
   return Array.from({ length: seed % 9 }, () => {
     state = (state * 48_271) % 2_147_483_647

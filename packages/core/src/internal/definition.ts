@@ -1,5 +1,7 @@
 /** What the engine computes once per heartbeat definition. */
 import * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import type { Any, Options } from "../Heartbeat.ts"
 import { refuseForeign, stamp } from "./copies.ts"
 import { fnv1a } from "./fnv.ts"
@@ -11,6 +13,8 @@ export interface CompiledStep extends StepImpl {
   /** Positions of the steps that this one runs after. */
   readonly dependencies: ReadonlyArray<number>
   readonly sync: boolean
+  /** The codec of its result, ready to be used. */
+  readonly encode: ((result: unknown) => Effect.Effect<Schema.Json, Schema.SchemaError>) | undefined
 }
 
 export interface Definition {
@@ -85,7 +89,8 @@ const compile = (name: string, steps: ReadonlyArray<StepImpl>, options: Options)
     steps: steps.map((step) => ({
       ...step,
       dependencies: step.after.map((dependency) => position.get(dependency) ?? 0),
-      sync: sync(step)
+      sync: sync(step),
+      encode: step.codec === undefined ? undefined : Schema.encodeUnknownEffect(step.codec)
     })),
     concurrency: options.concurrency === "unbounded"
       ? Infinity

@@ -1,5 +1,5 @@
 import type * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schedule from "effect/Schedule"
@@ -13,6 +13,9 @@ import type { Watch } from "./watch.ts"
 
 /** An outcome is written so long after it came, at the latest. */
 const coalesceMillis = 100
+
+/** The second try of a save waits so long, the third twice as long. */
+const retryDelay = Duration.millis(50)
 
 const encoder = new TextEncoder()
 
@@ -179,10 +182,13 @@ export class Journal {
       Effect.catchTags({ Conflict: () => compare, Fenced: () => lost, Gone: () => lost })
     )
     return Effect.map(
-      Effect.retry(write, {
-        times: tries - 1,
-        schedule: Schedule.exponential("50 millis"),
-        while: (error) => error._tag === "StoreError" && error.isRetryable
+      tries === 1 ? write : Effect.catch(write, (error) => {
+        if (error._tag !== "StoreError" || !error.isRetryable) return Effect.fail(error)
+        return Effect.retry(Effect.delay(write, retryDelay), {
+          times: tries - 2,
+          schedule: Schedule.spaced(retryDelay),
+          while: (error) => error._tag === "StoreError" && error.isRetryable
+        })
       }),
       ({ cancelRequested }) => {
         if (cancelRequested) this.setup.onCancel()

@@ -1,4 +1,5 @@
 /** The outcome of one step as a store keeps it, so that another process can go on from here. */
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { StepOutcome } from "../AgentRun.ts"
@@ -38,19 +39,26 @@ const Row = Schema.Struct({
   dropped: Schema.Tuple([Schema.Int, Schema.Int]),
   result: Schema.optionalKey(Schema.Json)
 })
-const { result: _, ...withoutResult } = Row.fields
-const encodeRow = Schema.encodeSync(Schema.fromJsonString(Schema.toCodecJson(Schema.Struct(withoutResult))))
+const encodeDiagnostics = Schema.encodeSync(Schema.toCodecJson(Schema.Array(Diagnostic)))
 const decodeRow = Schema.decodeEffect(Schema.fromJsonString(Schema.toCodecJson(Row)))
 const decodeFormat = Schema.decodeEffect(Schema.fromJsonString(Schema.Struct({ format: Schema.Int })))
 
-/** Encodes an outcome. The result is JSON text already, however deep: it is put in as it is. */
+const diagnostics = (live: ReadonlyArray<Live>): Schema.Json =>
+  live.length === 0 ? [] : encodeDiagnostics(live.map(recorded))
+
+/**
+ * Encodes an outcome as `Row` reads it. Its own fields are written without the schema, which costs ten times as much and
+ * has nothing to refuse. The result is JSON text already, however deep: it is put in as it is.
+ */
 export const encode = (list: string, ended: Ended): string => {
-  const row = encodeRow({
+  const { startedAt, ...outcome } = ended.outcome
+  const row = JSON.stringify({
     format,
     list,
-    ...ended.outcome,
-    warnings: ended.warnings.map(recorded),
-    errors: ended.errors.map(recorded),
+    ...outcome,
+    ...(startedAt === undefined ? undefined : { startedAt: DateTime.formatIso(startedAt) }),
+    warnings: diagnostics(ended.warnings),
+    errors: diagnostics(ended.errors),
     touched: [...ended.touched],
     dropped: [ended.droppedWarnings, ended.droppedUrls]
   })

@@ -68,8 +68,7 @@ export class PassRunner {
 
   constructor(setup: RunnerSetup) {
     this.setup = setup
-    const listed = new Set(setup.definition.steps.map(({ name }) => name))
-    this.orphans = [...setup.recorded.outcomes.values()].filter(({ outcome }) => !listed.has(outcome.name))
+    this.orphans = orphansOf(setup)
     this.halted = setup.definition.stopOnCritical && this.orphans.some(failed)
     this.ended = Array.from({ length: setup.definition.steps.length })
     this.results = Array.from({ length: setup.definition.steps.length })
@@ -302,6 +301,12 @@ export class PassRunner {
 }
 
 const noInput: Record<string, unknown> = {}
+
+const orphansOf = ({ definition, recorded: { outcomes } }: RunnerSetup): ReadonlyArray<Ended> => {
+  if (outcomes.size === 0) return [] // nearly every pass
+  const listed = new Set(definition.steps.map(({ name }) => name))
+  return [...outcomes.values()].filter(({ outcome }) => !listed.has(outcome.name))
+}
 
 const failed = (ended: Ended | undefined): boolean =>
   ended !== undefined && (ended.outcome.status === "error" || ended.outcome.status === "skipped")

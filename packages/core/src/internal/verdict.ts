@@ -67,9 +67,8 @@ export const accept = (
   run: StepRun,
   body: Effect.Effect<unknown, unknown>
 ): Effect.Effect<unknown, unknown> => {
-  const { codec } = step
-  if (codec === undefined) return body
-  const encode = Schema.encodeUnknownEffect(codec)
+  const { encode } = step
+  if (encode === undefined) return body
   return Effect.flatMap(body, (value) =>
     value === missing ? Effect.succeed(value) : Effect.matchEffect(encode(value), {
       onSuccess: (encoded) =>

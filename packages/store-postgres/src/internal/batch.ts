@@ -1,12 +1,13 @@
 /**
- * Group commit: requests that wait at the same time share a statement. A
- * request alone is sent at once; while every lane has a statement under way,
+ * Group commit: requests of a kind that wait at the same time share a statement.
+ * A request alone is sent at once; while every lane has a statement under way,
  * the others gather.
  */
 import type { StoreError } from "@everbeat/core/StoreError"
 import * as Effect from "effect/Effect"
 import { maxRaces } from "./client.ts"
 import { contention, isUndone, storeError } from "./errors.ts"
+import type { Lanes } from "./lanes.ts"
 
 export interface Options<Request, Answer> {
   readonly operation: string
@@ -27,11 +28,11 @@ interface Waiting<Request, Answer> {
   isAbandoned: boolean
 }
 
-const lanes = 2
 const maxRequests = 64
 const maxSize = 1_000_000
 
 export const make = <Request, Answer>(
+  lanes: Lanes,
   { keyOf, operation, send, sizeOf }: Options<Request, Answer>
 ): (request: Request) => Effect.Effect<Answer, StoreError> => {
   let queue: Array<Waiting<Request, Answer>> = []
@@ -42,9 +43,10 @@ export const make = <Request, Answer>(
     const batch: Array<Waiting<Request, Answer>> = []
     const rest: Array<Waiting<Request, Answer>> = []
     const keys = new Set<string>()
+    const most = Math.min(maxRequests, lanes.share(queue.length))
     let size = 0
     let index = 0
-    for (; index < queue.length && batch.length < maxRequests; index++) {
+    for (; index < queue.length && batch.length < most; index++) {
       const waiting = queue[index]
       if (waiting === undefined) continue
       if (keys.has(waiting.key) || (batch.length > 0 && size + waiting.size > maxSize)) {
@@ -85,14 +87,17 @@ export const make = <Request, Answer>(
 
   const pump = (): void => {
     scheduled = false
-    while (busy < lanes && queue.length > 0) {
+    while (queue.length > 0 && lanes.isOpen(busy)) {
+      const batch = next()
       busy++
-      void flush(next()).finally(() => {
+      lanes.enter()
+      void flush(batch).finally(() => {
         busy--
-        pump()
+        lanes.leave()
       })
     }
   }
+  lanes.onLeave(pump)
 
   return (request) =>
     Effect.callback<Answer, StoreError>((resume) => {
@@ -105,7 +110,7 @@ export const make = <Request, Answer>(
         isAbandoned: false
       }
       queue.push(waiting)
-      if (!scheduled && busy < lanes) {
+      if (!scheduled && lanes.isOpen(busy)) {
         scheduled = true
         queueMicrotask(pump)
       }

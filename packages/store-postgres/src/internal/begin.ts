@@ -8,6 +8,7 @@ import type { Client, Row } from "./client.ts"
 import * as Decode from "./decode.ts"
 import { contention, corrupt } from "./errors.ts"
 import { escape, escapeOptional, unescape } from "./escape.ts"
+import type { Lanes } from "./lanes.ts"
 import { loading } from "./reads.ts"
 import * as Sql from "./sql.ts"
 
@@ -119,7 +120,7 @@ const runIdOf = (row: Row): RunId => {
   return runId
 }
 
-export const make = (client: Client, tables: Sql.Tables): CheckpointStore["Service"]["begin"] => {
+export const make = (client: Client, lanes: Lanes, tables: Sql.Tables): CheckpointStore["Service"]["begin"] => {
   const load = loading(client, tables)
   const [one, many] = [statement(tables, false), statement(tables, true)]
 
@@ -183,12 +184,12 @@ export const make = (client: Client, tables: Sql.Tables): CheckpointStore["Servi
     }
   }
 
-  const submit = Batch.make<BeginInput, Answer>({
+  const submit = Batch.make<BeginInput, Answer>(lanes, {
     operation: "begin",
     keyOf: ({ meta }) => meta.runId,
     sizeOf: ({ meta }) => 500 + (meta.prompt?.length ?? 0),
     send: async (inputs) => {
-      const rows = await client.query(inputs.length === 1 ? one : many, Sql.bind(inputs.map(parameters)))
+      const rows = await client.query(inputs.length === 1 ? one : many, Sql.bind(columns, inputs.map(parameters)))
       const byInput = Decode.grouped(rows)
       return inputs.map((input, n) => answer(input, byInput.get(String(n)) ?? []))
     }

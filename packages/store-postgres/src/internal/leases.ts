@@ -98,10 +98,7 @@ export const make = (
   const renewSome = (leases: ReadonlyArray<Lease>, ttl: number) =>
     Effect.map(
       client.run("renew", renewal, [
-        leases.map((_, n) => n),
-        leases.map(({ runId }) => runId),
-        leases.map(({ fence }) => fence),
-        leases.map(({ owner }) => escape(owner)),
+        ...Sql.bind(leaseColumns, leases.map(({ fence, owner, runId }, n) => [n, runId, fence, escape(owner)]), true),
         ttl
       ]),
       (rows) => {

@@ -7,6 +7,7 @@ import * as Batch from "./batch.ts"
 import type { Client, Row } from "./client.ts"
 import * as Decode from "./decode.ts"
 import { escape, escapeOptional } from "./escape.ts"
+import type { Lanes } from "./lanes.ts"
 import * as Sql from "./sql.ts"
 
 interface Request {
@@ -64,7 +65,9 @@ const statement = ({ row, run }: Sql.Tables, many: boolean): string =>
     returning i.n, r.run_id, r.next_row, r.cancel_requested),
   w as (
     insert into ${row} (run_id, row_no, body) select u.run_id, b.row_no, b.body
-    from unnest($${rows + 1}::int[], $${rows + 2}::int[], $${rows + 3}::text[]) as b(n, row_no, body)
+    from unnest(${Sql.array(rows + 1, "int")}, ${Sql.array(rows + 2, "int")}, ${
+    Sql.array(rows + 3, "text")
+  }) as b(n, row_no, body)
     join u on u.n = b.n)
   select u.n::text as n, 'saved' as tag, u.next_row as position, u.cancel_requested as cancel from u
   union all
@@ -101,22 +104,29 @@ const answer = ({ lease: { runId } }: Request, row: Row | undefined): Answer | u
 const sizeOf = ({ delta }: Request): number =>
   delta.rows.reduce((size, row) => size + row.length, 500 + (delta.notes?.length ?? 0) + (delta.workspace?.length ?? 0))
 
-const appended = (requests: ReadonlyArray<Request>): ReadonlyArray<unknown> => {
-  const all = requests.flatMap(({ delta }, n) =>
-    delta.rows.map((body, index) => [n, delta.position + index, body] as const)
-  )
-  return [all.map(([n]) => n), all.map(([, row]) => row), all.map(([, , body]) => escape(body))]
+const appended = (requests: ReadonlyArray<Request>) => {
+  const numbers: Array<number> = []
+  const positions: Array<number> = []
+  const bodies: Array<string> = []
+  for (const [n, { delta }] of requests.entries()) {
+    for (const [index, body] of delta.rows.entries()) {
+      numbers.push(n)
+      positions.push(delta.position + index)
+      bodies.push(escape(body))
+    }
+  }
+  return [Sql.list(numbers, "int"), Sql.list(positions, "int"), Sql.list(bodies, "text")]
 }
 
-export const make = (client: Client, tables: Sql.Tables): CheckpointStore["Service"]["save"] => {
+export const make = (client: Client, lanes: Lanes, tables: Sql.Tables): CheckpointStore["Service"]["save"] => {
   const [one, many] = [statement(tables, false), statement(tables, true)]
-  const submit = Batch.make<Request, Answer>({
+  const submit = Batch.make<Request, Answer>(lanes, {
     operation: "save",
     keyOf: ({ lease }) => lease.runId,
     sizeOf,
     send: async (requests) => {
       const text = requests.length === 1 ? one : many
-      const rows = await client.query(text, [...Sql.bind(requests.map(parameters)), ...appended(requests)])
+      const rows = await client.query(text, [...Sql.bind(columns, requests.map(parameters)), ...appended(requests)])
       const byRequest = new Map(rows.map((row) => [row["n"], row]))
       return requests.map((request, n) => answer(request, byRequest.get(String(n))))
     }

@@ -9,6 +9,7 @@ import * as Batch from "./batch.ts"
 import type { Client } from "./client.ts"
 import * as Decode from "./decode.ts"
 import { escape } from "./escape.ts"
+import type { Lanes } from "./lanes.ts"
 import * as Sql from "./sql.ts"
 
 interface Request {
@@ -77,14 +78,14 @@ export const answer = (tag: string | null | undefined, { runId }: Lease): Answer
   }
 }
 
-export const make = (client: Client, tables: Sql.Tables): CheckpointStore["Service"]["settle"] => {
+export const make = (client: Client, lanes: Lanes, tables: Sql.Tables): CheckpointStore["Service"]["settle"] => {
   const [one, many] = [statement(tables, false), statement(tables, true)]
-  const submit = Batch.make<Request, Answer>({
+  const submit = Batch.make<Request, Answer>(lanes, {
     operation: "settle",
     keyOf: ({ lease }) => lease.runId,
     sizeOf: ({ record }) => 200 + record.length,
     send: async (requests) => {
-      const rows = await client.query(requests.length === 1 ? one : many, Sql.bind(requests.map(parameters)))
+      const rows = await client.query(requests.length === 1 ? one : many, Sql.bind(columns, requests.map(parameters)))
       const tags = new Map(rows.map((row) => [row["n"], row["tag"]]))
       return requests.map(({ lease }, n) => answer(tags.get(String(n)), lease))
     }
