@@ -35,6 +35,6 @@ describe("lanes", () => {
       lanes.enter()
       lanes.leave()
     }
-    assert.deepStrictEqual([seen[0], seen[3], seen[6]].toSorted(), ["begin", "save", "settle"])
+    assert.deepStrictEqual(new Set([seen[0], seen[3], seen[6]]), new Set(["begin", "save", "settle"]))
   })
 })
