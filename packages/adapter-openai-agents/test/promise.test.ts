@@ -11,7 +11,8 @@ describe("an agent of the Promise facade", () => {
   it("goes on after a timeout in the middle of a tool, and is told of it", async () => {
     const changes: Array<string> = []
     const told: Array<string> = []
-    const begun = Promise.withResolvers<void>()
+    let bothBegun = (): void => {}
+    const begun = new Promise<void>((resolve) => (bothBegun = resolve))
     const closer = agent("closer", {
       ...OpenAIAgents.options,
       result: json<string>(),
@@ -33,7 +34,7 @@ describe("an agent of the Promise facade", () => {
             parameters: z.object({}),
             execute: (_input, _context, details) => {
               changes.push(name)
-              if (changes.length === 2) begun.resolve()
+              if (changes.length === 2) bothBegun()
               return stuck
                 ? new Promise<string>((_, reject) =>
                   details?.signal?.addEventListener("abort", () => reject(new Error("gone")))
@@ -49,7 +50,7 @@ describe("an agent of the Promise facade", () => {
     })
     await using test = TestEverbeat.make({ agents: [closer] })
     const run = await test.everbeat.agent.start(closer, { prompt: "Close it" })
-    await begun.promise
+    await begun
     await test.advance("3 seconds")
     assert.strictEqual(await run.result(), "It is closed.")
     assert.deepStrictEqual(changes.toSorted(), ["close", "comment"])
