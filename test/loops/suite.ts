@@ -56,6 +56,7 @@ export const suite = (store: string, layer: () => Layer.Layer<Stores, unknown>, 
           assert.isFalse(crashed.at(-1), "one of them was not disturbed")
           if (point !== "unsent") assert.include([...told].join(), "outcome unknown", "some attempt was told so")
           // The model's last word is stored before the run ends, and is not asked for again.
+          assert.isNotEmpty(ends, "one of the writes ended the run")
           for (const n of ends) assert.strictEqual(asked[n], asked.at(-1), `killed at its end, ${n}`)
         })
       )

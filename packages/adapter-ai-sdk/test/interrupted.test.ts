@@ -5,6 +5,7 @@ import { MemoryStore } from "@everbeat/store-memory"
 import { type ModelMessage, tool, type ToolSet } from "ai"
 import { MockLanguageModelV4 } from "ai/test"
 import { Deferred, Effect, Layer, Schema } from "effect"
+import { TestClock } from "effect/testing"
 import { z } from "zod"
 import { answer, type Asked, drivers, modelOf, type Part, partsOf, shownOutput, text, toolCall } from "./support.ts"
 
@@ -80,7 +81,7 @@ describe.each(Object.keys(drivers))("%s that is interrupted", (driver) => {
       yield* Deferred.await(hangs)
       const store = yield* CheckpointStore.CheckpointStore
       const isRecorded = Effect.map(store.load(first.runId), ({ notes = "" }) => notes.includes("done"))
-      while (!(yield* isRecorded)) yield* Effect.sleep("5 millis")
+      while (!(yield* isRecorded)) yield* Effect.yieldNow
       yield* first.interrupt
       const second = yield* Agent.resume(closer, first.runId)
       assert.strictEqual(yield* second.result, "checked")
@@ -91,8 +92,11 @@ describe.each(Object.keys(drivers))("%s that is interrupted", (driver) => {
       ])
     }).pipe(Effect.provide(layer)))
 
-  it.live("by its timeout goes on with the next attempt, and waits for a tool that does not listen", () =>
+  it.effect("by its timeout goes on with the next attempt, and waits for a tool that does not listen", () =>
     Effect.gen(function*() {
+      const begun = yield* Deferred.make<void>()
+      const told = yield* Deferred.make<void>()
+      const release = yield* Deferred.make<void>()
       const applied: Array<string> = []
       const model = modelOf((asked) =>
         resultsOf(asked).length === 0 ? answer([toolCall("c1", "close")]) : answer([text(shown(asked).join())])
@@ -103,10 +107,11 @@ describe.each(Object.keys(drivers))("%s that is interrupted", (driver) => {
         tools: {
           close: tool({
             inputSchema,
-            execute: async () => {
+            execute: async (_, { abortSignal }) => {
               overlapping++
               applied.push(`close ${attempt}`)
-              await Effect.runPromise(Effect.sleep("4 seconds"))
+              abortSignal?.addEventListener("abort", () => Effect.runSync(Deferred.succeed(told, undefined)))
+              await Effect.runPromise(Effect.andThen(Deferred.succeed(begun, undefined), Deferred.await(release)))
               overlapping--
               return "closed"
             }
@@ -114,6 +119,10 @@ describe.each(Object.keys(drivers))("%s that is interrupted", (driver) => {
         }
       }), { timeout: "2 seconds" })
       const run = yield* Agent.start(closer, { prompt: "Close it." })
+      yield* Deferred.await(begun)
+      yield* TestClock.adjust("2 seconds")
+      yield* Deferred.await(told)
+      yield* Deferred.succeed(release, undefined)
       const result = yield* run.result
       assert.strictEqual(result, "close: closed", "it ended while the attempt was about to end")
       assert.deepStrictEqual([applied, overlapping], [["close 1"], 0])

@@ -154,7 +154,7 @@ describe("a loop of effect/ai", () => {
         add: ({ to }) =>
           Effect.gen(function*() {
             most = Math.max(most, ++running)
-            yield* Effect.sleep(to % 2 === 0 ? 1 : 5)
+            yield* Effect.repeat(Effect.yieldNow, { times: to % 2 === 0 ? 1 : 5 })
             running--
             return to
           })

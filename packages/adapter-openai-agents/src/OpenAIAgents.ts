@@ -13,6 +13,7 @@ import type { AgentContext as EffectAgentContext } from "@everbeat/core/AgentCon
 import type * as Continuation from "@everbeat/core/Continuation"
 import type * as MessageCodec from "@everbeat/core/MessageCodec"
 import type { AgentContext, Resumption } from "@everbeat/core/promise/AgentContext"
+import { runLoop } from "@everbeat/core/promise/LoopContext"
 import type * as Transcript from "@everbeat/core/Transcript"
 import type {
   Agent,
@@ -25,7 +26,6 @@ import type {
   StreamedRunResult
 } from "@openai/agents"
 import type * as Effect from "effect/Effect"
-import { promised } from "./internal/effectContext.ts"
 import * as internalLoop from "./internal/loop.ts"
 import * as internalMessage from "./internal/message.ts"
 import * as internalTranscript from "./internal/transcript.ts"
@@ -252,8 +252,8 @@ export const loop: <TAgent extends Agent<any, any>, TContext = undefined>(
  * **Details**
  *
  * An interruption aborts the signal of the context, and then waits for what runs
- * to end: as long as the `grace` of the agent. It fails with whatever the
- * Promise rejects with.
+ * to end: as long as the `grace` of the agent. A tool that ends well meanwhile is
+ * recorded. It fails with whatever the Promise rejects with.
  *
  * @category running
  * @since 0.1.0
@@ -261,4 +261,4 @@ export const loop: <TAgent extends Agent<any, any>, TContext = undefined>(
 export const run: <A>(
   context: EffectAgentContext<Message>,
   body: (context: Context) => PromiseLike<A>
-) => Effect.Effect<A, unknown> = promised
+) => Effect.Effect<A, unknown> = runLoop

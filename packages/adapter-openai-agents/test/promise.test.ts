@@ -1,8 +1,8 @@
 /** The same loop in an agent of the Promise facade. */
 import { assert, describe, it } from "@effect/vitest"
 import { OpenAIAgents } from "@everbeat/adapter-openai-agents"
-import { agent, createEverbeat, json } from "@everbeat/core/promise"
-import { memoryStore } from "@everbeat/store-memory/promise"
+import { agent, json } from "@everbeat/core/promise"
+import { TestEverbeat } from "@everbeat/store-memory/testing"
 import { Agent as OpenAIAgent, tool } from "@openai/agents"
 import { assistantMessage, functionCall, modelResponder, ScriptedModel } from "@openai/agents/testing"
 import { z } from "zod"
@@ -11,10 +11,11 @@ describe("an agent of the Promise facade", () => {
   it("goes on after a timeout in the middle of a tool, and is told of it", async () => {
     const changes: Array<string> = []
     const told: Array<string> = []
+    let bothBegun = (): void => {}
+    const begun = new Promise<void>((resolve) => (bothBegun = resolve))
     const closer = agent("closer", {
       ...OpenAIAgents.options,
       result: json<string>(),
-      // Long enough for a busy machine to come to the tools.
       timeout: "3 seconds",
       backoff: () => 0,
       run: async (ctx) => {
@@ -33,6 +34,7 @@ describe("an agent of the Promise facade", () => {
             parameters: z.object({}),
             execute: (_input, _context, details) => {
               changes.push(name)
+              if (changes.length === 2) bothBegun()
               return stuck
                 ? new Promise<string>((_, reject) =>
                   details?.signal?.addEventListener("abort", () => reject(new Error("gone")))
@@ -46,8 +48,10 @@ describe("an agent of the Promise facade", () => {
         return String(finalOutput)
       }
     })
-    await using everbeat = createEverbeat({ store: memoryStore(), agents: [closer] })
-    const run = await everbeat.agent.start(closer, { prompt: "Close it" })
+    await using test = TestEverbeat.make({ agents: [closer] })
+    const run = await test.everbeat.agent.start(closer, { prompt: "Close it" })
+    await begun
+    await test.advance("3 seconds")
     assert.strictEqual(await run.result(), "It is closed.")
     assert.deepStrictEqual(changes.toSorted(), ["close", "comment"])
     assert.lengthOf(told, 1)

@@ -29,7 +29,7 @@ import type { WorkspaceSnapshot } from "./WorkspaceSnapshot.ts"
 export interface Update<in out M> {
   readonly messages?: ReadonlyArray<M> | undefined
   readonly iteration?: number | undefined
-  /** `""` when there is none. A change of phase is durable when `save` returns. */
+  /** `""` when there is none. A change of phase is durable when `save` has ended. */
   readonly phase?: string | undefined
   /** Replaces all notes. */
   readonly notes?: string | undefined

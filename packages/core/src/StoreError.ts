@@ -129,8 +129,9 @@ export class KeyMismatch extends Schema.TaggedError<KeyMismatch>("@everbeat/core
 }
 
 /**
- * Error returned when the agent has an interrupted run of another heartbeat, or
- * of another step list where the caller wants the same. It was left alone.
+ * Error returned when an interrupted run is of another heartbeat or agent, or of
+ * another version of it where the caller wants the same. It was left alone:
+ * continue it with what began it, or cancel it.
  *
  * @category errors
  * @since 0.1.0
@@ -142,7 +143,10 @@ export class OtherDefinition
   })
 {
   override get message(): string {
-    return `Run ${this.runId} was begun with another step list, of heartbeat '${this.name}'.`
+    return `Run ${this.runId} was begun by another heartbeat or agent, or by another version of it: '${this.name}'.`
+  }
+  get hint(): string {
+    return `Continue it with '${this.name}' as it was when the run began, or cancel the run.`
   }
 }
 

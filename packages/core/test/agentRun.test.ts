@@ -95,7 +95,9 @@ describe("a run", () => {
       const again = yield* (winner ?? first).run(Agent.resume(coder, runId))
       assert.strictEqual(again.origin, "joined", "asked twice, it is the same run")
       const other = Agent.make("other", { message: Schema.String, run: () => Effect.never })
-      assert.strictEqual((yield* Effect.flip(one.run(Agent.resume(other, runId))))._tag, "OtherDefinition")
+      const refused = yield* Effect.flip(one.run(Agent.resume(other, runId)))
+      assert.strictEqual(refused._tag, "OtherDefinition")
+      assert.include(refused.message, "was begun by another heartbeat or agent")
     }).pipe(Effect.provide(MemoryStore.layer)))
 
   it.effect("that another part of this process claims between two attempts goes on where it is waited for", () =>

@@ -100,7 +100,10 @@ describe("resuming with an agent", () => {
     const { result, runId } = await everbeat.agent.start(stuck)
     await result().catch(() => {})
     const error = await everbeat.agent.resume(child, runId).catch((error: unknown) => error)
-    assert.match(messageOf(error), /^DefinitionChangedError: Run \S+ is of 'stuck'\.$/)
+    assert.match(
+      messageOf(error),
+      /^DefinitionChangedError: Run \S+ was begun by another heartbeat or agent, or by another version of it: 'stuck'\.$/
+    )
   })
 })
 

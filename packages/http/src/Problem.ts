@@ -139,8 +139,8 @@ export class RunCancelled extends HttpApiError.Problem<RunCancelled>()("RunCance
 }) {}
 
 /**
- * Error returned when an interrupted pass of the agent cannot be continued by
- * this version of the host: its step list or its checkpoint format is another
+ * Error returned when an interrupted run of the agent cannot be continued by
+ * this version of the host: its definition or its checkpoint format is another
  * one. Repeating does not help until the operator acts.
  *
  * @category errors

@@ -1,47 +1,18 @@
 import { assert, describe, it } from "@effect/vitest"
 import { HeartbeatHandler, NodeAdapter } from "@everbeat/http"
 import { Effect } from "effect"
-import { createServer, type IncomingMessage, request, type RequestListener } from "node:http"
+import { createServer, type IncomingMessage, request } from "node:http"
 import * as http2 from "node:http2"
-import { type AddressInfo, connect, type Server } from "node:net"
-import { acquire, auth, gated, heartbeats, host, makeGate, secrets, seen, until } from "./harness.ts"
+import { connect } from "node:net"
+import { acquire, auth, gated, host, makeGate, secrets, seen, until } from "./harness.ts"
+import { listen, sendText, serve, serving } from "./nodeServer.ts"
 
 const path = "/api/agents/triage/heartbeat"
 const json = "Content-Type: application/json\r\n"
 const authorization = `Bearer ${secrets.triage}`
 
-const serveWith = <S extends Server>(server: S) =>
-  Effect.map(
-    Effect.acquireRelease(
-      Effect.callback<S>((resume) => {
-        server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
-      }),
-      (server) => Effect.sync(() => void server.close())
-    ),
-    (server) => (server.address() as AddressInfo).port
-  )
-
-const listen = (listener: RequestListener) => serveWith(createServer({ keepAliveTimeout: 1 }, listener))
-
-const serving = Effect.gen(function*() {
-  const verify = yield* auth
-  const handler = yield* acquire(() => HeartbeatHandler.make({ heartbeats, auth: verify, layer: host }))
-  return { handler, node: NodeAdapter.toNodeHandler(handler) }
-})
-
-/** Sends bytes as they are and answers all that comes back. */
-const raw = (port: number, text: string) =>
-  Effect.callback<string>((resume) => {
-    let answer = ""
-    const socket = connect(port, "127.0.0.1")
-    socket.setEncoding("latin1").on("data", (chunk) => {
-      answer += String(chunk)
-    }).on("error", () => {}).on("close", () => resume(Effect.succeed(answer)))
-    socket.write(text)
-  })
-
 const send = (port: number, target: string, { body = "", headers = "", hostName = "x", method = "POST" } = {}) =>
-  raw(
+  sendText(
     port,
     `${method} ${target} HTTP/1.1\r\nHost: ${hostName}\r\nAuthorization: ${authorization}\r\n${headers}`
       + `Connection: close\r\n\r\n${body}`
@@ -53,7 +24,7 @@ describe("NodeAdapter and clients that go away", () => {
       const { node } = yield* serving
       let started = 0
       let ended = 0
-      const port = yield* serveWith(http2.createServer((incoming, response) => {
+      const port = yield* serve(http2.createServer((incoming, response) => {
         started++
         void node(incoming, response).then(() => ended++)
       }))
@@ -77,7 +48,7 @@ describe("NodeAdapter and clients that go away", () => {
         cancel: () => void (cancelled = true)
       }, { highWaterMark: 0 })
       const node = NodeAdapter.toNodeHandler({ fetch: () => new Response(body) })
-      const port = yield* serveWith(http2.createServer((incoming, response) => {
+      const port = yield* serve(http2.createServer((incoming, response) => {
         void node(incoming, response).then(() => void (ended = true))
       }))
       const client = http2.connect(`http://127.0.0.1:${port}`)
@@ -129,7 +100,7 @@ describe("NodeAdapter and clients that go away", () => {
         let started = 0
         let ended = 0
         const limits = { requestTimeout: 300, headersTimeout: 300, connectionsCheckingInterval: 50 }
-        const port = yield* serveWith(createServer(limits, (incoming, response) => {
+        const port = yield* serve(createServer(limits, (incoming, response) => {
           started++
           void node(incoming, response).then(() => ended++)
         }))
@@ -156,7 +127,7 @@ describe("NodeAdapter and clients that go away", () => {
         HeartbeatHandler.make({ heartbeats: { triage: beats }, auth: verify, layer: host })
       )
       const server = createServer(NodeAdapter.toNodeHandler(handler))
-      const port = yield* serveWith(server)
+      const port = yield* serve(server)
       let complete = false
       let text = ""
       request({ port, path, method: "POST", headers: { authorization } }, (response: IncomingMessage) => {

@@ -1,28 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { HeartbeatHandler, NodeAdapter } from "@everbeat/http"
 import { Effect } from "effect"
-import { createServer, type IncomingMessage, request, type RequestListener, type ServerResponse } from "node:http"
-import { type AddressInfo, connect } from "node:net"
-import { acquire, auth, gated, heartbeats, host, makeGate, secrets, seen, until, type Wire } from "./harness.ts"
+import { type IncomingMessage, request, type ServerResponse } from "node:http"
+import { connect } from "node:net"
+import { acquire, auth, gated, host, makeGate, secrets, seen, until, type Wire } from "./harness.ts"
+import { listen, serving } from "./nodeServer.ts"
 
 const path = "/api/agents/triage/heartbeat"
-
-/** A real server for the time of the test; answers its port. */
-const listen = (listener: RequestListener) =>
-  Effect.map(
-    Effect.acquireRelease(
-      Effect.callback<ReturnType<typeof createServer>>((resume) => {
-        const server = createServer(listener)
-        server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
-      }),
-      (server) =>
-        Effect.callback<void>((resume) => {
-          server.close(() => resume(Effect.void))
-          server.closeAllConnections()
-        })
-    ),
-    (server) => (server.address() as AddressInfo).port
-  )
 
 /** What express.json() does: reads the stream and leaves the value in `body`. */
 const jsonParser = async (incoming: IncomingMessage & { body?: unknown }): Promise<void> => {
@@ -45,12 +29,6 @@ const post = (port: number, init: RequestInit = {}) =>
 const wire = (response: Response): Promise<Wire> => response.json()
 
 const json = { "content-type": "application/json" }
-
-const serving = Effect.gen(function*() {
-  const verify = yield* auth
-  const handler = yield* acquire(() => HeartbeatHandler.make({ heartbeats, auth: verify, layer: host }))
-  return { handler, node: NodeAdapter.toNodeHandler(handler) }
-})
 
 describe("NodeAdapter", () => {
   it.live("serves with node:http, with a content length", () =>

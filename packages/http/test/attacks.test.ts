@@ -6,10 +6,22 @@ import { MemoryStore } from "@everbeat/store-memory"
 import { Effect, Layer, Redacted, Schema } from "effect"
 import { createServer } from "node:http"
 import { type AddressInfo, connect } from "node:net"
-import { acquire, auth, beat, callOf, heartbeats, host, makeGate, secrets, seen, standard, until } from "./harness.ts"
+import {
+  acquire,
+  auth,
+  beat,
+  callOf,
+  heartbeats,
+  host,
+  makeGate,
+  problem,
+  secrets,
+  seen,
+  standard,
+  until
+} from "./harness.ts"
 import { open as openEvents, whole } from "./streams.ts"
 
-const problem = (slug: string): string => `https://everbeat.dev/problems/${slug}`
 const unknownId = "01a1fc4b-0e11-76af-a7f8-60f1a1b3dc01"
 
 /** The token says whose it is and what it may do, as in `triage:read`. */

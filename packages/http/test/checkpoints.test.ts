@@ -6,9 +6,7 @@ import { StoreError } from "@everbeat/core/StoreError"
 import { AgentAuth, HeartbeatHandler } from "@everbeat/http"
 import { MemoryStore } from "@everbeat/store-memory"
 import { Duration, Effect, Fiber, Layer, Redacted, Schema } from "effect"
-import { acquire, beat, type Call, callOf, makeGate, secrets, until } from "./harness.ts"
-
-const problem = (slug: string): string => `https://everbeat.dev/problems/${slug}`
+import { acquire, beat, type Call, callOf, makeGate, problem, secrets, until } from "./harness.ts"
 
 const unknownId = "01a1fc4b-0e11-76af-a7f8-60f1a1b3dc01"
 

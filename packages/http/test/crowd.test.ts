@@ -10,10 +10,8 @@ import { MemoryStore } from "@everbeat/store-memory"
 import { Effect, Layer, Redacted } from "effect"
 import { createServer } from "node:http"
 import { type AddressInfo, connect } from "node:net"
-import { acquire, type Answer, callOf, host, hostWith, makeGate, read, requestOf, until } from "./harness.ts"
+import { acquire, type Answer, callOf, host, hostWith, makeGate, problem, read, requestOf, until } from "./harness.ts"
 import { generator } from "./odd.ts"
-
-const problem = (slug: string): string => `https://everbeat.dev/problems/${slug}`
 
 /** The token of an agent is its name. */
 const auth = AgentAuth.make((token) =>

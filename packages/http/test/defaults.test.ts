@@ -11,13 +11,13 @@ import {
   heartbeats,
   host,
   makeGate,
+  problem,
   read,
   requestOf,
   secrets,
   standard
 } from "./harness.ts"
 
-const problem = (slug: string): string => `https://everbeat.dev/problems/${slug}`
 const token = secrets.triage
 const id = "01a1fc4b-0e11-76af-a7f8-60f1a1b3dc01"
 

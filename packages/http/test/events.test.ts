@@ -29,6 +29,15 @@ const serving = (pass: Effect.Effect<unknown>) =>
     )
   })
 
+const runPath = (runId: string) => `/api/agents/triage/runs/${runId}`
+
+/** 204: an `EventSource` does not connect again. */
+const isNothingMore = (response: Response) =>
+  Effect.map(Effect.promise(() => response.text()), (text) => {
+    assert.deepStrictEqual([response.status, text], [204, ""])
+    assert.isNotNull(response.headers.get("x-request-id"))
+  })
+
 describe("Accept: text/event-stream", () => {
   it.live("streams typed progress and ends with the report that JSON would have", () =>
     Effect.gen(function*() {
@@ -161,8 +170,9 @@ describe("Last-Event-ID", () => {
       // Also when it has ended since, and when all was seen.
       const late = yield* whole(yield* open(handler, { headers: { "last-event-id": seen } }))
       assert.deepStrictEqual(late.map(({ id }) => id), rest.map(({ id }) => id))
-      const nothing = yield* whole(yield* open(handler, { headers: { "last-event-id": rest.at(-1)?.id ?? "" } }))
-      assert.deepStrictEqual(nothing, [])
+      const end = { headers: { "last-event-id": rest.at(-1)?.id ?? "" } }
+      yield* isNothingMore(yield* open(handler, end))
+      yield* isNothingMore(yield* open(handler, { ...end, method: "GET" }, runPath(rest.at(-1)?.data.runId)))
       const listed = yield* callOf(handler)("/api/agents/triage/runs", { token: secrets.triage })
       assert.lengthOf(listed.json.items, 1)
     }))
@@ -174,8 +184,26 @@ describe("Last-Event-ID", () => {
       const events = yield* whole(yield* open(handler, { headers: { "last-event-id": `${json.runId}.00c0ffee.3` } }))
       assert.deepStrictEqual(events.map(({ event }) => event), ["report"])
       assert.deepStrictEqual(events[0]?.data, json)
-      const none = yield* whole(yield* open(handler, { headers: { "last-event-id": events[0]?.id ?? "" } }))
-      assert.deepStrictEqual(none, [])
+      yield* isNothingMore(yield* open(handler, { headers: { "last-event-id": events[0]?.id ?? "" } }))
+    }))
+
+  it.live("of a run that ended without a report here gets its record, once", () =>
+    Effect.gen(function*() {
+      const gate = yield* makeGate
+      const handler = yield* serving(gate.pass)
+      const reading = yield* Effect.forkChild(Effect.flatMap(open(handler), whole))
+      yield* gate.reached
+      const call = callOf(handler)
+      const { json } = yield* call("/api/agents/triage/runs", { token: secrets.triage })
+      const run = runPath(json.items[0].runId)
+      yield* call(`${run}/cancel`, { method: "POST", token: secrets.triage })
+      const cut = (yield* Fiber.join(reading)).at(-1)
+      assert.strictEqual(cut?.data.type, "https://everbeat.dev/problems/run-cancelled")
+      const last = yield* whole(yield* open(handler, { headers: { "last-event-id": cut?.id ?? "" } }))
+      assert.deepStrictEqual(last.map(({ data, event, id }) => [event, data.type, id]), [
+        ["problem", cut?.data.type, `${json.items[0].runId}.record.1`]
+      ])
+      yield* isNothingMore(yield* open(handler, { headers: { "last-event-id": last[0]?.id ?? "" } }))
     }))
 
   it.live("of a foreign or an unknown run is 404, and one that is none is 400", () =>
@@ -303,11 +331,16 @@ describe("a run of another process", () => {
           layer: hostWith({ runs: () => ({ get: (runId) => shared?.get(runId) ?? Effect.die("no store") }) })
         })
       )
-      const response = yield* open(two, { method: "GET" }, `/api/agents/triage/runs/${accepted.json.runId}`)
+      const run = runPath(accepted.json.runId)
+      const response = yield* open(two, { method: "GET" }, run)
       yield* gate.open
       const events = yield* whole(response)
       assert.include([1, 2], events.length)
       assert.strictEqual(events.at(-1)?.event, "report")
       assert.strictEqual(events.at(-1)?.data.runId, accepted.json.runId)
+      // An EventSource connects again when a stream ends, until it is told that there is nothing more.
+      const seen = { "last-event-id": events.at(-1)?.id ?? "" }
+      yield* isNothingMore(yield* open(two, { method: "GET", headers: seen }, run))
+      yield* isNothingMore(yield* open(two, { headers: seen }))
     }))
 })

@@ -2,43 +2,18 @@
 import { assert, describe, it } from "@effect/vitest"
 import { AgentSupervisor, Recovery } from "@everbeat/core"
 import { AgentToken, HeartbeatHandler, NodeAdapter } from "@everbeat/http"
-import { Effect, Layer, Logger, Metric, Redacted, Tracer } from "effect"
-import { createServer, type RequestListener, type ServerResponse } from "node:http"
-import { type AddressInfo, connect } from "node:net"
+import { Effect, Layer, Logger, Metric, Redacted } from "effect"
+import type { ServerResponse } from "node:http"
+import { connect } from "node:net"
 import { acquire, auth, gated, heartbeats, host, makeGate, secrets, until } from "./harness.ts"
+import { listen, sendText, serving } from "./nodeServer.ts"
+import { keptSpans } from "./observed.ts"
 import { bodies, generator, headersOf, plain, type Random, targetOf, unknownId } from "./odd.ts"
 
 const requests = 400
 
 const heartbeat = "/api/agents/triage/heartbeat"
 const runs = "/api/agents/triage/runs"
-
-const listen = (listener: RequestListener) =>
-  Effect.map(
-    Effect.acquireRelease(
-      Effect.callback<ReturnType<typeof createServer>>((resume) => {
-        const server = createServer(listener)
-        server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
-      }),
-      (server) =>
-        Effect.callback<void>((resume) => {
-          server.close(() => resume(Effect.void))
-          server.closeAllConnections()
-        })
-    ),
-    (server) => (server.address() as AddressInfo).port
-  )
-
-/** Sends bytes as they are, and answers all that comes back. */
-const send = (port: number, text: string) =>
-  Effect.callback<string>((resume) => {
-    let answer = ""
-    const socket = connect(port, "127.0.0.1")
-    socket.setEncoding("latin1").on("data", (chunk) => {
-      answer += String(chunk)
-    }).on("error", () => {}).on("close", () => resume(Effect.succeed(answer)))
-    socket.write(text, "latin1")
-  })
 
 /** What node itself refuses, or waits for. */
 const ofTheParser = ["content-length", "transfer-encoding", "expect"]
@@ -96,14 +71,7 @@ const counted = Effect.map(Metric.snapshot, (all) =>
 
 const serveAll = (seed: number, isDirect: boolean) =>
   Effect.gen(function*() {
-    const spans: Array<Tracer.NativeSpan> = []
-    const tracer = Tracer.make({
-      span: (options) => {
-        const span = new Tracer.NativeSpan(options)
-        spans.push(span)
-        return span
-      }
-    })
+    const { layer: tracing, spans } = keptSpans()
     const verify = yield* auth
     const operator = yield* AgentToken.create()
     const handler = yield* acquire(() =>
@@ -113,7 +81,7 @@ const serveAll = (seed: number, isDirect: boolean) =>
         layer: Recovery.layer({ agents: [] }).pipe(
           Layer.provideMerge(AgentSupervisor.layer),
           Layer.provideMerge(host),
-          Layer.provideMerge(Layer.mergeAll(Logger.layer([]), Layer.succeed(Tracer.Tracer, tracer)))
+          Layer.provideMerge(Layer.mergeAll(Logger.layer([]), tracing))
         ),
         maxBodyBytes: 4096,
         operatorTokens: [operator.sha256]
@@ -129,7 +97,7 @@ const serveAll = (seed: number, isDirect: boolean) =>
     const before = yield* counted
     for (let index = 0; index < requests; index++) {
       const asked = requestOf(random, index, Redacted.value(operator.token))
-      const answer = yield* send(port, asked.replaceAll(unknownId, runId))
+      const answer = yield* sendText(port, asked.replaceAll(unknownId, runId), "latin1")
       for (const [, found = ""] of answer.matchAll(/"runId":"([0-9a-f-]{36})"/gu)) {
         if (!runIds.has(found) && found !== unknownId) runIds.set(found, `RUN${runIds.size}`)
       }
@@ -174,8 +142,7 @@ describe("NodeAdapter and a handler of this package", () => {
 
   it.live("ask what was put in the place of its fetch", () =>
     Effect.gen(function*() {
-      const verify = yield* auth
-      const handler = yield* acquire(() => HeartbeatHandler.make({ heartbeats, auth: verify, layer: host }))
+      const { handler } = yield* serving
       const { fetch: own } = handler
       const guarded = Object.assign(handler, {
         fetch: (request: Request) =>
@@ -183,7 +150,7 @@ describe("NodeAdapter and a handler of this package", () => {
       })
       const port = yield* listen(NodeAdapter.toNodeHandler(guarded))
       const get = (header: string) =>
-        send(port, `GET /api/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n${header}\r\n`)
+        sendText(port, `GET /api/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n${header}\r\n`)
       assert.match(yield* get(""), /^HTTP\/1\.1 418 /u)
       assert.match(yield* get("X-Guard: 1\r\n"), /^HTTP\/1\.1 200 /u)
     }))
@@ -214,7 +181,9 @@ describe("NodeAdapter and a handler of this package", () => {
       for (const response of ended) assert.strictEqual(response.listenerCount("close"), 0)
       yield* gate.open
       yield* until(async () => {
-        const listed = await Effect.runPromise(send(port, `GET ${runs} HTTP/1.1\r\n${head}Connection: close\r\n\r\n`))
+        const listed = await Effect.runPromise(
+          sendText(port, `GET ${runs} HTTP/1.1\r\n${head}Connection: close\r\n\r\n`)
+        )
         return listed.includes(`"status":"ok"`)
       })
     }))

@@ -14,6 +14,9 @@ export const secrets = {
   reader: "evb_test_reader1_2HsLw8xQvTbN4cKyRmPd6JfZeAgU9a3Y"
 } as const
 
+/** The type of a problem. */
+export const problem = (slug: string): string => `https://everbeat.dev/problems/${slug}`
+
 /** `ghost` has a token and no heartbeat; `reader` may only read the runs of triage. */
 export const auth = Effect.map(
   Effect.all({
@@ -139,6 +142,17 @@ export const beat = (call: Call, options: CallOptions = {}, agent: string = "tri
 /** A handler for the time of the test. */
 export const acquire = (make: () => HeartbeatHandler.HeartbeatHandler) =>
   Effect.acquireRelease(Effect.sync(make), (handler) => Effect.promise(() => handler.dispose({ graceMs: 0 })))
+
+/** A handler whose every agent has that heartbeat, on a layer of the test. */
+export const serving = <E>(
+  heartbeat: Heartbeat.Heartbeat<string, unknown, unknown, never>,
+  layer: Layer.Layer<HeartbeatEngine.HeartbeatEngine | RunStore, E>
+) =>
+  Effect.gen(function*() {
+    const verify = yield* auth
+    const handler = yield* acquire(() => HeartbeatHandler.make({ heartbeats: () => heartbeat, auth: verify, layer }))
+    return { handler, call: callOf(handler) }
+  })
 
 export const standard = Effect.gen(function*() {
   const verify = yield* auth

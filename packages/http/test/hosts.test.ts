@@ -2,7 +2,7 @@ import { assert, beforeAll, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { Agent, request } from "node:http"
 import { connect } from "node:net"
-import { auth, gated, heartbeats, host, makeGate, secrets, seen, until, type Wire } from "./harness.ts"
+import { auth, gated, heartbeats, host, makeGate, problem, secrets, seen, until, type Wire } from "./harness.ts"
 import { effectHost } from "./hosts/effectHost.ts"
 import { frameworks } from "./hosts/frameworks.ts"
 import type { HostOptions, Mount } from "./hosts/mount.ts"
@@ -14,7 +14,6 @@ const hosts: ReadonlyArray<Mount> = [...nodeHosts, ...frameworks, nextHost, effe
 const path = "/api/agents/triage/heartbeat"
 const authorization = `Bearer ${secrets.triage}`
 const json = { "content-type": "application/json" }
-const problem = (slug: string): string => `https://everbeat.dev/problems/${slug}`
 
 const serving = (mount: Mount, options: Partial<HostOptions> = {}) =>
   Effect.gen(function*() {

@@ -1,9 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Heartbeat from "@everbeat/core/Heartbeat"
 import * as HeartbeatEngine from "@everbeat/core/HeartbeatEngine"
-import type { RunStore } from "@everbeat/core/RunStore"
 import * as Step from "@everbeat/core/Step"
-import { StoreError } from "@everbeat/core/StoreError"
 import { HeartbeatHandler } from "@everbeat/http"
 import { MemoryStore } from "@everbeat/store-memory"
 import { Context, Deferred, Effect, Fiber, Layer } from "effect"
@@ -15,196 +13,13 @@ import {
   gated,
   heartbeats,
   host,
-  hostWith,
   makeGate,
-  read,
+  problem,
   requestOf,
   secrets,
+  serving,
   until
 } from "./harness.ts"
-
-const problem = (slug: string): string => `https://everbeat.dev/problems/${slug}`
-
-const down = (operation: string) =>
-  Effect.fail(new StoreError({ operation, reason: "unavailable", detail: "db-7.internal:5432 refused evbuser" }))
-
-const serving = <E>(
-  beats: Heartbeat.Heartbeat<string, unknown, unknown, never>,
-  layer: Layer.Layer<HeartbeatEngine.HeartbeatEngine | RunStore, E>
-) =>
-  Effect.gen(function*() {
-    const verify = yield* auth
-    const handler = yield* acquire(() => HeartbeatHandler.make({ heartbeats: () => beats, auth: verify, layer }))
-    return { handler, call: callOf(handler) }
-  })
-
-describe("single flight", () => {
-  it.live("two calls at once are one 200 and one 409", () =>
-    Effect.gen(function*() {
-      const gate = yield* makeGate
-      const { call } = yield* serving(gated(gate.pass), host)
-      const first = yield* Effect.forkChild(beat(call))
-      yield* gate.reached
-      const second = yield* beat(call)
-      assert.strictEqual(second.status, 409)
-      assert.strictEqual(second.json.type, problem("run-in-progress"))
-      const seconds = Number(second.headers.get("retry-after"))
-      assert.isTrue(Number.isInteger(seconds) && seconds >= 1 && seconds <= 5)
-      assert.strictEqual(second.json.retryAfterSeconds, seconds)
-      yield* gate.open
-      const { json, status } = yield* Fiber.join(first)
-      assert.strictEqual(status, 200)
-      assert.strictEqual(json.runId, second.json.runId)
-    }))
-
-  it.live("other agents are not held up by one heartbeat that serves all", () =>
-    Effect.gen(function*() {
-      const gate = yield* makeGate
-      const { call } = yield* serving(gated(gate.pass), host)
-      const first = yield* Effect.forkChild(beat(call))
-      const second = yield* Effect.forkChild(beat(call, { token: secrets.release }, "release"))
-      yield* gate.reached
-      yield* gate.open
-      assert.strictEqual((yield* Fiber.join(first)).status, 200)
-      assert.strictEqual((yield* Fiber.join(second)).status, 200)
-    }))
-})
-
-describe("a client that disconnects", () => {
-  it.live("does not cut the pass, which is recorded", () =>
-    Effect.gen(function*() {
-      const gate = yield* makeGate
-      const { call, handler } = yield* serving(gated(gate.pass), host)
-      const controller = new AbortController()
-      const request = requestOf("/api/agents/triage/heartbeat", {
-        method: "POST",
-        token: secrets.triage,
-        signal: controller.signal
-      })
-      const pending = handler.fetch(request)
-      yield* gate.reached
-      controller.abort()
-      const gone = yield* Effect.promise(() => pending.then(read))
-      assert.strictEqual(gone.status, 499)
-      assert.strictEqual(gone.json.type, problem("client-closed-request"))
-      const listed = yield* call("/api/agents/triage/runs", { token: secrets.triage })
-      const [{ runId, status }] = listed.json.items
-      assert.strictEqual(status, "running")
-      yield* gate.open
-      yield* until(async () => {
-        const run = await Effect.runPromise(call(`/api/agents/triage/runs/${runId}`, { token: secrets.triage }))
-        return run.json.status === "ok"
-      })
-    }))
-
-  it.live("while the store begins its pass does not leave a run that nobody runs", () =>
-    Effect.gen(function*() {
-      const gate = yield* makeGate
-      const verify = yield* auth
-      const layer = hostWith({
-        // The run is there, and the answer is on its way.
-        checkpoints: (store) => ({ begin: (input) => Effect.tap(store.begin(input), () => gate.pass) })
-      })
-      const handed: Array<Promise<unknown>> = []
-      const handler = yield* acquire(() =>
-        HeartbeatHandler.make({ heartbeats, auth: verify, layer, waitUntil: (promise) => void handed.push(promise) })
-      )
-      const controller = new AbortController()
-      const pending = handler.fetch(
-        requestOf("/api/agents/triage/heartbeat", { method: "POST", token: secrets.triage, signal: controller.signal })
-      )
-      yield* gate.reached
-      controller.abort()
-      yield* Effect.promise(() => new Promise((next) => setImmediate(next)))
-      yield* gate.open
-      assert.strictEqual((yield* Effect.promise(() => pending)).status, 499)
-      const runs = callOf(handler)("/api/agents/triage/runs", { token: secrets.triage })
-      yield* until(async () => (await Effect.runPromise(runs)).json.items[0]?.status === "ok")
-      // A platform that freezes the process after the answer was told of it.
-      assert.lengthOf(handed, 1)
-    }))
-})
-
-describe("a failing store", () => {
-  it.live("at begin is 503, and says nothing of the store's own words", () =>
-    Effect.gen(function*() {
-      const { call } = yield* serving(
-        heartbeats.triage,
-        hostWith({ checkpoints: () => ({ begin: () => down("begin") }) })
-      )
-      const { headers, json, status, text } = yield* beat(call)
-      assert.strictEqual(status, 503)
-      assert.strictEqual(json.type, problem("store-unavailable"))
-      assert.isNotNull(headers.get("retry-after"))
-      assert.notInclude(text, "db-7")
-    }))
-
-  it.live("at settle is 503 with the report embedded", () =>
-    Effect.gen(function*() {
-      const { call } = yield* serving(
-        heartbeats.triage,
-        hostWith({ checkpoints: () => ({ settle: () => down("settle") }) })
-      )
-      const { headers, json, status } = yield* beat(call)
-      assert.strictEqual(status, 503)
-      assert.strictEqual(json.type, problem("run-not-recorded"))
-      assert.isNotNull(headers.get("retry-after"))
-      assert.strictEqual(json.report.runId, json.runId)
-      assert.strictEqual(json.report.status, "error")
-      assert.deepStrictEqual(json.report.touchedIssueUrls, ["https://issues.test/7"])
-      assert.match(json.report.startedAt, /Z$/u)
-    }))
-
-  it.live("at reading is 503", () =>
-    Effect.gen(function*() {
-      const { call } = yield* serving(
-        heartbeats.triage,
-        hostWith({ runs: () => ({ list: () => down("list"), get: () => down("get") }) })
-      )
-      const options = { token: secrets.triage }
-      const id = "01a1fc4b-0e11-76af-a7f8-60f1a1b3dc01"
-      assert.strictEqual((yield* call("/api/agents/triage/runs", options)).json.type, problem("store-unavailable"))
-      assert.strictEqual(
-        (yield* call(`/api/agents/triage/runs/${id}`, options)).json.type,
-        problem("store-unavailable")
-      )
-    }))
-
-  it.live("that dies is 500 without details", () =>
-    Effect.gen(function*() {
-      const { call } = yield* serving(
-        heartbeats.triage,
-        hostWith({ runs: () => ({ list: () => Effect.die(new Error("secret of the host")) }) })
-      )
-      const { headers, json, status, text } = yield* call("/api/agents/triage/runs", { token: secrets.triage })
-      assert.strictEqual(status, 500)
-      assert.strictEqual(json.type, problem("internal-error"))
-      assert.strictEqual(headers.get("content-type"), "application/problem+json")
-      assert.isNotNull(headers.get("x-request-id"))
-      assert.notInclude(text, "secret")
-    }))
-})
-
-describe("a cancelled run", () => {
-  it.live("is 409", () =>
-    Effect.gen(function*() {
-      const gate = yield* makeGate
-      const { call } = yield* serving(
-        gated(gate.pass),
-        hostWith({
-          checkpoints: ({ renew }) => ({
-            renew: (leases, ttl) =>
-              Effect.map(renew(leases, ttl), (all) => all.map((one) => ({ ...one, cancelRequested: true })))
-          })
-        }, HeartbeatEngine.layerWith({ leaseTtl: "300 millis" }))
-      )
-      const pending = yield* Effect.forkChild(beat(call))
-      yield* gate.reached
-      const { json, status } = yield* Fiber.join(pending)
-      assert.strictEqual(status, 409)
-      assert.strictEqual(json.type, problem("run-cancelled"))
-    }))
-})
 
 describe("dispose", () => {
   it.live("lets the pass in flight finish and refuses new requests", () =>

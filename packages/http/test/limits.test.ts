@@ -1,10 +1,22 @@
 import { assert, describe, it } from "@effect/vitest"
 import { AgentAuth, HeartbeatHandler } from "@everbeat/http"
-import { Clock, Deferred, type Duration, Effect, Fiber, Layer, Logger, Tracer } from "effect"
+import { Clock, Deferred, type Duration, Effect, Fiber, Layer, Logger } from "effect"
 import { TestClock } from "effect/testing"
-import { acquire, auth, beat, callOf, heartbeats, host, hostWith, requestOf, secrets, standard } from "./harness.ts"
+import {
+  acquire,
+  auth,
+  beat,
+  callOf,
+  heartbeats,
+  host,
+  hostWith,
+  problem,
+  requestOf,
+  secrets,
+  standard
+} from "./harness.ts"
+import { keptSpans } from "./observed.ts"
 
-const problem = (slug: string): string => `https://everbeat.dev/problems/${slug}`
 const token = secrets.triage
 const runs = "/api/agents/triage/runs"
 
@@ -251,16 +263,9 @@ describe("what hosts without types and odd clients send", () => {
 
   it.live("a token under the name of a parameter is in no span", () =>
     Effect.gen(function*() {
-      const spans: Array<Tracer.NativeSpan> = []
-      const tracer = Tracer.make({
-        span: (options) => {
-          const span = new Tracer.NativeSpan(options)
-          spans.push(span)
-          return span
-        }
-      })
+      const { layer: tracing, spans } = keptSpans()
       const verify = yield* auth
-      const layer = Layer.provideMerge(host, Layer.succeed(Tracer.Tracer, tracer))
+      const layer = Layer.provideMerge(host, tracing)
       const handler = yield* acquire(() => HeartbeatHandler.make({ heartbeats, auth: verify, layer }))
       for (const name of ["limit", "cursor", "status", "other"]) {
         yield* callOf(handler)(`${runs}?${name}=${token}`, { token })

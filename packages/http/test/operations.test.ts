@@ -3,7 +3,7 @@ import * as Heartbeat from "@everbeat/core/Heartbeat"
 import * as Step from "@everbeat/core/Step"
 import { StoreError } from "@everbeat/core/StoreError"
 import { AgentToken, HeartbeatHandler } from "@everbeat/http"
-import { Effect, Layer, Redacted, Schema, Tracer } from "effect"
+import { Effect, Layer, Redacted, Schema } from "effect"
 import { RateLimiter } from "effect/persistence"
 import {
   acquire,
@@ -15,14 +15,14 @@ import {
   host,
   hostWith,
   makeGate,
+  problem,
   read,
   requestOf,
   secrets,
   standard,
   until
 } from "./harness.ts"
-
-const problem = (slug: string): string => `https://everbeat.dev/problems/${slug}`
+import { keptSpans } from "./observed.ts"
 
 const serving = (options: Partial<HeartbeatHandler.Options<Heartbeat.Any<never>, never, never>>) =>
   Effect.gen(function*() {
@@ -283,15 +283,8 @@ describe("settled runs", () => {
 describe("tracing", () => {
   it.live("names the span by the route and continues the caller's trace into the pass", () =>
     Effect.gen(function*() {
-      const spans: Array<Tracer.NativeSpan> = []
-      const tracer = Tracer.make({
-        span: (options) => {
-          const span = new Tracer.NativeSpan(options)
-          spans.push(span)
-          return span
-        }
-      })
-      const { call } = yield* serving({ layer: Layer.provideMerge(host, Layer.succeed(Tracer.Tracer, tracer)) })
+      const { layer: tracing, spans } = keptSpans()
+      const { call } = yield* serving({ layer: Layer.provideMerge(host, tracing) })
       const traceId = "0af7651916cd43dd8448eb211c80319c"
       const { json } = yield* beat(call, { headers: { traceparent: `00-${traceId}-b7ad6b7169203331-01` } })
       yield* call(`/api/agents/triage/runs/${json.runId}`, { token: secrets.triage })

@@ -3,11 +3,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { AgentSupervisor, Heartbeat, Recovery, Step } from "@everbeat/core"
 import { Deferred, Effect, Fiber, Layer } from "effect"
 import { afterAll, beforeAll } from "vitest"
-import { type Answer, beat, type Call, gated, heartbeats, makeGate, secrets, seen, until } from "./harness.ts"
+import { type Answer, beat, type Call, gated, heartbeats, makeGate, problem, secrets, seen, until } from "./harness.ts"
 import { emptyOn, processOn, servers } from "./realStores.ts"
 import { eventsOf, open, readUntil, whole } from "./streams.ts"
 
-const problem = (slug: string): string => `https://everbeat.dev/problems/${slug}`
 const token = secrets.triage
 const base = "/api/agents/triage"
 const unknownId = "01a1fc4b-0e11-76af-a7f8-60f1a1b3dc01"

@@ -4,9 +4,7 @@ import { AgentClient, AgentError, EverbeatClient, HeartbeatHandler } from "@ever
 import { MemoryStore } from "@everbeat/store-memory"
 import { Context, Effect, Layer, Redacted, Schema } from "effect"
 import { FetchHttpClient } from "effect/http"
-import { acquire, auth, callOf, heartbeats, secrets, until } from "./harness.ts"
-
-const problem = (slug: string): string => `https://everbeat.dev/problems/${slug}`
+import { acquire, auth, callOf, heartbeats, problem, secrets, until } from "./harness.ts"
 
 /** A host with an agent whose first attempts exhausted its runs, so that nobody continues them but who is asked to. */
 const exhausted = Effect.gen(function*() {

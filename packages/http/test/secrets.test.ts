@@ -1,29 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import { AgentAuth, AgentToken, HeartbeatHandler } from "@everbeat/http"
-import { Cause, Effect, Layer, Logger, Redacted, References, Schema, Tracer } from "effect"
+import { Effect, Layer, Redacted, References, Schema } from "effect"
 import { acquire, auth, beat, callOf, heartbeats, host, requestOf, secrets } from "./harness.ts"
-
-/** Keeps everything that a backend would get. */
-const observed = () => {
-  const lines: Array<string> = []
-  const spans: Array<Tracer.NativeSpan> = []
-  const logger = Logger.make(({ cause, fiber, message }) => {
-    lines.push(JSON.stringify([message, Cause.pretty(cause), [...fiber.context.mapUnsafe.keys()]]))
-  })
-  const tracer = Tracer.make({
-    span: (options) => {
-      const span = new Tracer.NativeSpan(options)
-      spans.push(span)
-      return span
-    }
-  })
-  return { lines, spans, layer: Layer.mergeAll(Logger.layer([logger]), Layer.succeed(Tracer.Tracer, tracer)) }
-}
+import { observed } from "./observed.ts"
 
 describe("secrets", () => {
   it.live("appear in no log, span, or answer", () =>
     Effect.gen(function*() {
-      const { layer, lines, spans } = observed()
+      const { layer, lines, spans, text } = observed()
       const verify = yield* auth
       const handler = yield* acquire(() =>
         HeartbeatHandler.make({ heartbeats, auth: verify, layer: Layer.provideMerge(host, layer) })
@@ -38,11 +22,7 @@ describe("secrets", () => {
         yield* call(`/api/agents/triage/runs?token=${secrets.triage}&limit=3`, { token: secrets.triage }),
         yield* call(`/nope?access=${secrets.triage}`)
       ]
-      const seen = JSON.stringify([
-        lines,
-        spans.map((span) => [span.name, [...span.attributes], span.events, span.status]),
-        answers.map(({ headers, text }) => [[...headers], text])
-      ], (_, value) => typeof value === "bigint" ? String(value) : value)
+      const seen = text(answers.map(({ headers, text }) => [[...headers], text]))
       assert.isAbove(lines.length, 0)
       assert.isAbove(spans.length, 0)
       assert.include(seen, "limit=3")
@@ -51,7 +31,7 @@ describe("secrets", () => {
 
   it.live("of agents and operators appear in no log, span, metric, event or answer of any address", () =>
     Effect.gen(function*() {
-      const { layer, lines, spans } = observed()
+      const { layer, spans, text } = observed()
       const verify = yield* auth
       const operator = yield* AgentToken.create()
       const hidden = [...Object.values(secrets), Redacted.value(operator.token)]
@@ -92,11 +72,7 @@ describe("secrets", () => {
           }
         }
       }
-      const seen = JSON.stringify([
-        lines,
-        texts,
-        spans.map((span) => [span.name, [...span.attributes], span.events, span.status])
-      ], (_, value) => typeof value === "bigint" ? String(value) : value)
+      const seen = text(texts)
       assert.isAbove(spans.length, 100)
       assert.include(seen, "run-started")
       assert.include(seen, "rate-limited")

@@ -3,37 +3,17 @@ import { assert, describe, it } from "@effect/vitest"
 import { type Heartbeat, HeartbeatEngine } from "@everbeat/core"
 import { HeartbeatHandler } from "@everbeat/http"
 import { MemoryStore } from "@everbeat/store-memory"
-import { Cause, Effect, Fiber, Layer, Logger, Metric, Stream, Tracer } from "effect"
+import { Effect, Fiber, Layer, Logger, Metric, Stream, type Tracer } from "effect"
 import { HttpMiddleware, HttpRouter, HttpServerResponse } from "effect/http"
 import { createServer } from "node:http"
 import { acquire, auth, heartbeats, host, hostWith, requestOf, secrets, until } from "./harness.ts"
+import { observed } from "./observed.ts"
 
 /** A token of the published format, and one that is cut off and in other letters. */
 const inPath = [
   "evb_live_triage1_3q2r8x5c7v9b1n4m6k8j0h2g4f6d8s0a1q2w3e4r5t6y7u8i9o0p",
   "EVB_live_triage1_3q2r8x5c"
 ]
-
-const observed = () => {
-  const lines: Array<string> = []
-  const spans: Array<Tracer.NativeSpan> = []
-  const logger = Logger.make(({ cause, fiber, message }) => {
-    lines.push(JSON.stringify([message, Cause.pretty(cause), [...fiber.context.mapUnsafe.keys()]]))
-  })
-  const tracer = Tracer.make({
-    span: (options) => {
-      const span = new Tracer.NativeSpan(options)
-      spans.push(span)
-      return span
-    }
-  })
-  const text = () =>
-    JSON.stringify(
-      [lines, spans.map(({ attributes, events, name, status }) => [name, [...attributes], events, status])],
-      (_, value) => typeof value === "bigint" ? String(value) : value
-    )
-  return { spans, text, layer: Layer.mergeAll(Logger.layer([logger]), Layer.succeed(Tracer.Tracer, tracer)) }
-}
 
 const attributesOf = (span: Tracer.Span | undefined) => Object.fromEntries(span?.attributes ?? [])
 

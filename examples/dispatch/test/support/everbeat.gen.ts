@@ -709,6 +709,13 @@ export interface operations {
                     "application/json": components["schemas"]["AcceptedRun"];
                 };
             };
+            /** @description The run has ended, and the event of Last-Event-ID was its last one: do not connect again */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description The request is malformed */
             400: {
                 headers: {
@@ -906,6 +913,13 @@ export interface operations {
                     "application/json": components["schemas"]["SettledRun"] | components["schemas"]["InFlightRun"];
                     "text/event-stream": string;
                 };
+            };
+            /** @description The run has ended, and the event of Last-Event-ID was its last one: do not connect again */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description The request is malformed */
             400: {

@@ -1,5 +1,5 @@
 /** The tools of an agent: what is begun and how it ends is recorded around them. */
-import type { FunctionTool, Tool } from "@openai/agents"
+import { type FunctionTool, type Tool, ToolTimeoutError } from "@openai/agents"
 import type { State } from "./state.ts"
 
 type Invoke = FunctionTool["invoke"]
@@ -28,7 +28,13 @@ export const wrapTool = (state: State, mutates: Mutates | undefined) => {
     if (known !== undefined) return known
     const changes = mutates?.(tool.name) ?? true
     const invoke: Invoke = (runContext, input, details) =>
-      track(state, changes, tool, (signal) => tool.invoke(runContext, input, withSignal(details, signal)), details)
+      track(
+        state,
+        changes,
+        tool,
+        (signal) => stoppable(state, tool, details, signal, (details) => tool.invoke(runContext, input, details)),
+        details
+      )
     const made = copyWith(tool, { invoke })
     wrapped.set(tool, made)
     return made
@@ -45,10 +51,42 @@ const copyWith = <T extends object>(original: T, changes: Partial<T>): T =>
     changes
   )
 
-const withSignal = (details: Details, signal: AbortSignal): Details =>
-  details === undefined
-    ? undefined
-    : copyWith(details, { signal: details.signal === undefined ? signal : AbortSignal.any([details.signal, signal]) })
+/**
+ * Why a tool is told to stop. The SDK makes a text of what a tool throws, which could not be told from a result; what is
+ * thrown by a tool whose time is up it throws on, and it knows that by this class. Tools know an abort by its name.
+ */
+class Stopped extends ToolTimeoutError {
+  override readonly name = "AbortError"
+  override readonly message = "It was stopped: by its limit, a cancel or a shutdown."
+
+  constructor(toolName: string, cause: unknown) {
+    super({ toolName, timeoutMs: 0 })
+    this.cause = cause
+  }
+}
+
+/** Calls the tool with a signal that aborts when the loop or the SDK stops it. */
+const stoppable = async (
+  state: State,
+  { name }: FunctionTool,
+  details: Details,
+  signal: AbortSignal,
+  call: (details: Details) => Promise<unknown>
+): Promise<unknown> => {
+  if (details === undefined) return call(undefined)
+  const all = AbortSignal.any([signal, state.signal, ...(details.signal === undefined ? [] : [details.signal])])
+  const own = new AbortController()
+  // The reasons of the SDK it knows itself.
+  const stop = (): void =>
+    own.abort(signal.aborted || state.signal.aborted ? new Stopped(name, all.reason) : all.reason)
+  if (all.aborted) stop()
+  else all.addEventListener("abort", stop, { once: true })
+  try {
+    return await call(copyWith(details, { signal: own.signal }))
+  } finally {
+    all.removeEventListener("abort", stop)
+  }
+}
 
 /** As a resumed model is told of a call that was interrupted. */
 const outcomeUnknown = "INTERRUPTED: outcome unknown. Check the current state before calling this again."
@@ -107,8 +145,7 @@ const track = async (
       own = { error }
       throw error
     }
-    // The SDK makes a text of what a tool throws when it is aborted, as of any other error.
-    return isStopped() ? unknown(signal) : writable(output)
+    return writable(output) // also of one that was told to stop: it has ended, and well
   }
 
   try {

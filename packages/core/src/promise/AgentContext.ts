@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import type * as CoreContext from "../AgentContext.ts"
 import type { Continuation } from "../Continuation.ts"
 import type { Answer, CallRecord } from "../Transcript.ts"
 import type { AnyAgent, StartOptions } from "./Agent.ts"
@@ -17,14 +18,7 @@ import type { WarnOptions } from "./Step.ts"
  * @category models
  * @since 0.1.0
  */
-export interface Update<in out M> {
-  readonly messages?: ReadonlyArray<M> | undefined
-  readonly iteration?: number | undefined
-  /** `""` when there is none. A change of phase is durable when `save` resolves. */
-  readonly phase?: string | undefined
-  /** Replaces all notes. */
-  readonly notes?: string | undefined
-}
+export interface Update<in out M> extends CoreContext.Update<M> {}
 
 /**
  * A tool call, as the model made it.
@@ -32,17 +26,7 @@ export interface Update<in out M> {
  * @category models
  * @since 0.1.0
  */
-export interface ToolCall {
-  /** As in the message that makes the call. */
-  readonly id: string
-  readonly name: string
-  /**
-   * Whether the tool changes anything outside the conversation. Such a call is recorded before it starts and after it
-   * ended.
-   *
-   * @default true
-   */
-  readonly mutates?: boolean | undefined
+export interface ToolCall extends CoreContext.ToolCall {
   /**
    * Whether the result is kept, as JSON, so that a call that an earlier attempt answered is answered again without
    * running it.

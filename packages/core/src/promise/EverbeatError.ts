@@ -227,8 +227,9 @@ export class RunExhaustedError extends EverbeatError {
 }
 
 /**
- * Error of an interrupted run of another heartbeat, or of another step list,
- * that is in the way. Deploy the definition that began it, or cancel it.
+ * Error of an interrupted run of another heartbeat or agent, or of another
+ * version of it, that is in the way or was to be resumed. Use or deploy the
+ * definition that began it, or cancel it.
  *
  * @category errors
  * @since 0.1.0

@@ -26,6 +26,8 @@ export class Feed {
   private readonly waiting = new Set<() => void>()
   private readonly runId: string
   ended = false
+  /** Whether it ended with the report: a pass that is interrupted here may be ended elsewhere. */
+  concluded = false
   /** Of the text of all frames. */
   length = 0
 
@@ -55,6 +57,11 @@ export class Feed {
   /** The place after an event that a client has seen. */
   positionAfter(seen: EventId | undefined): number {
     return seen === undefined || seen.tag !== this.tag ? 0 : Math.min(seen.number, this.frames.length)
+  }
+
+  /** Whether there is nothing more to be told to a client that has seen this event. */
+  isSeen(seen: EventId): boolean {
+    return this.ended && this.positionAfter(seen) === this.frames.length
   }
 
   private next(position: number): Effect.Effect<string | undefined> {

@@ -40,12 +40,22 @@ export const respondEvents = (
     }
   )
 
+/** Tells a client that comes back after the last event not to come again: one that gets an empty stream does so for ever. */
+export const nothingMore = HttpServerResponse.empty({ status: 204, headers: { "cache-control": "no-store" } })
+
+/** What a run that has ended still tells a client that has seen an event of it: events of this process, the record, nothing. */
+export const restOf = (feed: Feed | undefined, seen: EventId): "events" | "record" | "nothing" => {
+  if (seen.tag === "record") return "nothing"
+  if (feed === undefined) return "record"
+  if (!feed.isSeen(seen)) return "events"
+  return feed.concluded ? "nothing" : "record"
+}
+
 export const framesOf = (feed: Feed, seen: EventId | undefined): Stream.Stream<string> =>
   feed.read(feed.positionAfter(seen))
 
-/** The last frame of a run that has ended, unless the client has seen it. */
-const lastFrame = (run: AgentRun, seen: EventId | undefined): ReadonlyArray<string> => {
-  if (seen?.tag === "record") return []
+/** The last frame of a run that has ended. */
+const lastFrame = (run: AgentRun): ReadonlyArray<string> => {
   const frames: Array<string> = []
   const feed = {
     push: (event: string, data: unknown) => void frames.push(frameOf(event, data, `${run.runId}.record.1`))
@@ -127,7 +137,7 @@ export const watchRun = (
       const quiet = polled.polls % pollsPerPing === 0 ? ": ping\n\n" : ""
       const run = yield* Effect.option(limited("get", () => runs.get(runId)))
       if (run._tag === "None") return [quiet, polled] as const
-      if (isSettled(run.value)) return [lastFrame(run.value, seen).join(""), { ...polled, over: true }] as const
+      if (isSettled(run.value)) return [lastFrame(run.value).join(""), { ...polled, over: true }] as const
       const { status } = run.value
       const changed = status === before.status ? [] : [frameOf("run-status", { runId, status })]
       const { frames, state } = yield* progressOf(run.value, polled)

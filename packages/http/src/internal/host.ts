@@ -2,6 +2,7 @@
 import type { AgentRun } from "@everbeat/core/AgentRun"
 import type * as Heartbeat from "@everbeat/core/Heartbeat"
 import { HeartbeatEngine } from "@everbeat/core/HeartbeatEngine"
+import { SettledHub } from "@everbeat/core/promise/SettledHub"
 import type { RunStore } from "@everbeat/core/RunStore"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
@@ -31,7 +32,6 @@ import { makeTraced, ownSpans } from "./requestSpan.ts"
 import { respond } from "./respond.ts"
 import { layerRoutes } from "./routes.ts"
 import { offered } from "./services.ts"
-import { SettledHub } from "./settledHub.ts"
 import { HandlerState } from "./shared.ts"
 import { writeOf } from "./writes.ts"
 
@@ -177,7 +177,7 @@ const until = <A>(signal: AbortSignal, waited: Promise<A>): Promise<A | undefine
 const build = <R, E>(
   options: Resolved<R>,
   layer: Layer.Layer<HeartbeatEngine | RunStore | R, E>,
-  hub: SettledHub
+  hub: SettledHub<AgentRun>
 ): Effect.Effect<App, E> =>
   Effect.gen(function*() {
     const scope = yield* Scope.make()
@@ -233,7 +233,7 @@ const build = <R, E>(
 /** Passes the settled runs on; answers how to wait for those of the engine, which ends. */
 const tell = (
   context: Context.Context<HeartbeatEngine>,
-  hub: SettledHub,
+  hub: SettledHub<AgentRun>,
   scope: Scope.Scope
 ): Effect.Effect<Effect.Effect<unknown>> => {
   const { supervisor } = offered(context)

@@ -34,7 +34,8 @@ export const eventStream = (operation: Json): Json => {
     ...operation,
     responses: {
       ...responses,
-      200: { ...ok, content: { ...content, "text/event-stream": { schema: { type: "string" } } } }
+      200: { ...ok, content: { ...content, "text/event-stream": { schema: { type: "string" } } } },
+      204: { description: "The run has ended, and the event of Last-Event-ID was its last one: do not connect again" }
     }
   }
 }

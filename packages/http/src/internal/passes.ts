@@ -96,6 +96,7 @@ const write = (feed: Feed, event: PassEvent<unknown, unknown>): void => {
       return feed.push("step-ended", { step: name, status, attempts, millis })
     }
     case "PassEnded":
+      feed.concluded = true
       return reportFrame(feed, conclude(event.report, false))
   }
 }

@@ -57,10 +57,9 @@ export const actionProblemOf = (error: ActionError): Problem.Problem => {
         runId: error.runId,
         retryAfterSeconds: Math.min(Math.max(Math.ceil(error.retryAfterMillis / 1000), 1), 5)
       })
+    case "OtherDefinition":
     case "UnknownDefinition":
       return new Problem.RunNotResumable({ detail: told(error), runId: error.runId })
-    case "OtherDefinition":
-      return new Problem.RunNotResumable({ detail: error.message, runId: error.runId })
     case "MessageUnreadable":
       // Without what the decoder said: it quotes the checkpoint.
       return new Problem.RunNotResumable({

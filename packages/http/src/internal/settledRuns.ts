@@ -1,11 +1,11 @@
 /** Settled runs for hosts that run on Effect: as a stream, and for a callback. */
 import type { AgentRun } from "@everbeat/core/AgentRun"
 import { HeartbeatEngine } from "@everbeat/core/HeartbeatEngine"
+import { SettledHub } from "@everbeat/core/promise/SettledHub"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import { offered } from "./services.ts"
-import { SettledHub } from "./settledHub.ts"
 
 /** Of passes, and of agents where their supervisor is in context. */
 export const settledRuns: Stream.Stream<AgentRun, never, HeartbeatEngine> = Stream.unwrap(

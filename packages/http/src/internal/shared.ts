@@ -1,6 +1,6 @@
 /** What the endpoints of one handler share. */
 import type { AgentName } from "@everbeat/core/AgentName"
-import type { AgentRun, RunInFlight } from "@everbeat/core/AgentRun"
+import { type AgentRun, isSettled, type RunInFlight } from "@everbeat/core/AgentRun"
 import { HeartbeatEngine } from "@everbeat/core/HeartbeatEngine"
 import type { RunId } from "@everbeat/core/RunId"
 import { RunStore } from "@everbeat/core/RunStore"
@@ -12,7 +12,7 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Problem from "../Problem.ts"
 import type { EventId } from "./feed.ts"
-import { framesOf, respondEvents, watchRun } from "./follow.ts"
+import { framesOf, nothingMore, respondEvents, restOf, watchRun } from "./follow.ts"
 import { logStoreError } from "./logStoreError.ts"
 import { OpenStreams } from "./openStreams.ts"
 import { Passes } from "./passes.ts"
@@ -62,9 +62,15 @@ export const makeShared: Effect.Effect<Shared, never, HeartbeatEngine | RunStore
         Effect.filterOrFail(find(agentName, runId), (run) =>
           kind === undefined || run.kind === kind, () =>
           notFound(runId)),
-        () =>
-          Effect.map(passes.feedOf(runId), (feed) =>
-            respondEvents(feed === undefined ? watchRun(stores, runId, seen, closing) : framesOf(feed, seen), streams))
+        (run) =>
+          Effect.map(passes.feedOf(runId), (feed) => {
+            const rest = seen !== undefined && isSettled(run) ? restOf(feed, seen) : "events"
+            if (rest === "nothing") {
+              return nothingMore
+            }
+            const isHere = feed !== undefined && rest === "events"
+            return respondEvents(isHere ? framesOf(feed, seen) : watchRun(stores, runId, seen, closing), streams)
+          })
       )
 
     return { passes, streams, find, follow }

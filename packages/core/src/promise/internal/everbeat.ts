@@ -16,6 +16,7 @@ import { UnknownAgentError } from "../EverbeatError.ts"
 import { type Extensible, ExtensionTypeId } from "../Extension.ts"
 import type { RecoveryOptions } from "../Options.ts"
 import type { SettledRun } from "../Run.ts"
+import { SettledHub } from "../SettledHub.ts"
 import { definitionOf } from "./agent.ts"
 import { makeAgents } from "./agents.ts"
 import { type Branded, StoreTypeId, WorkspaceTypeId } from "./brand.ts"
@@ -28,7 +29,6 @@ import { checkOptions } from "./options.ts"
 import { present } from "./present.ts"
 import { reportOf } from "./records.ts"
 import { makeRuns } from "./runs.ts"
-import { SettledHub } from "./settledHub.ts"
 
 /** The options after their check. */
 interface Given {

@@ -12,10 +12,11 @@ import type { CheckpointStore } from "../../CheckpointStore.ts"
 import { HeartbeatEngine } from "../../HeartbeatEngine.ts"
 import type { RunStore } from "../../RunStore.ts"
 import { DisposedError } from "../EverbeatError.ts"
+import type { SettledRun } from "../Run.ts"
+import type { SettledHub } from "../SettledHub.ts"
 import { describe } from "./checks.ts"
 import { isA } from "./raise.ts"
 import { settledOf } from "./records.ts"
-import type { SettledHub } from "./settledHub.ts"
 import { valueOf } from "./translate.ts"
 
 export type Services = AgentSupervisor | CheckpointStore | HeartbeatEngine | RunStore
@@ -32,10 +33,10 @@ export class Host {
   private told: Effect.Effect<unknown> = Effect.void
   private readonly first: Array<(graceMs: number) => Promise<void>> = []
   private readonly layer: Layer.Layer<Services, unknown>
-  private readonly hub: SettledHub
+  private readonly hub: SettledHub<SettledRun>
   private readonly graceMs: number
 
-  constructor(layer: Layer.Layer<Services, unknown>, hub: SettledHub, graceMs: number) {
+  constructor(layer: Layer.Layer<Services, unknown>, hub: SettledHub<SettledRun>, graceMs: number) {
     this.layer = Layer.tap(layer, (context) =>
       Effect.sync(() => {
         this.told = feed(context, hub)
@@ -125,7 +126,7 @@ const drained = (context: Context.Context<Services>, graceMs: number): Effect.Ef
   ], { concurrency: "unbounded" })
 
 /** Passes on what is settled; answers how to wait until everything is. */
-const feed = (context: Context.Context<Services>, hub: SettledHub): Effect.Effect<unknown> => {
+const feed = (context: Context.Context<Services>, hub: SettledHub<SettledRun>): Effect.Effect<unknown> => {
   const pass = (settled: Stream.Stream<AgentRun>) =>
     Effect.runForkWith(context)(Stream.runForEach(settled, (run) => Effect.sync(() => hub.publish(settledOf(run)))))
   const passes = pass(Context.get(context, HeartbeatEngine).settled)

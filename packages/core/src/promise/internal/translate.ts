@@ -79,12 +79,8 @@ const known = (error: CoreError): E.EverbeatError => {
     case "RunExhausted":
       return new E.RunExhaustedError(error.runId, error.attempts, message, options)
     case "DefinitionChanged":
-      return new E.DefinitionChangedError(error.runId, message, options)
     case "OtherDefinition":
-      return new E.DefinitionChangedError(error.runId, `Run ${error.runId} is of '${error.name}'.`, {
-        ...options,
-        hint: `Resume it with the agent or heartbeat '${error.name}', or cancel it.`
-      })
+      return new E.DefinitionChangedError(error.runId, message, options)
     case "CheckpointUnreadable":
     case "MessageUnreadable":
       return new E.CheckpointUnreadableError(error.runId, message, options)

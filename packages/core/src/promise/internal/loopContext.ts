@@ -1,18 +1,21 @@
 /** The context of an Effect agent, as one of Promises. */
-import type { AgentContext as EffectAgentContext, Resumption as EffectResumption } from "@everbeat/core/AgentContext"
-import type { ModelMessage } from "ai"
-import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
-import type { Context } from "../AiSdk.ts"
+import type * as CoreContext from "../../AgentContext.ts"
+import type { ToolCall } from "../AgentContext.ts"
+import type { LoopContext } from "../LoopContext.ts"
+import { resultCodec } from "./codec.ts"
+import { dateOf } from "./records.ts"
 
-const resumptionOf = (resume: EffectResumption<ModelMessage>): NonNullable<Context["resume"]> => ({
+const resumptionOf = <M>(
+  { workspace: _, ...resume }: CoreContext.Resumption<M>
+): NonNullable<LoopContext<M>["resume"]> => ({
   ...resume,
-  endedAt: resume.endedAt === undefined ? undefined : DateTime.toDateUtc(resume.endedAt)
+  endedAt: resume.endedAt === undefined ? undefined : dateOf(resume.endedAt)
 })
 
-export const promised = <A>(
-  context: EffectAgentContext<ModelMessage>,
-  body: (context: Context) => PromiseLike<A>
+export const runLoop = <M, A>(
+  context: CoreContext.AgentContext<M>,
+  body: (context: LoopContext<M>) => PromiseLike<A>
 ): Effect.Effect<A, unknown> =>
   Effect.flatMap(Effect.context<never>(), (services) =>
     Effect.callback<A, unknown>((resume, signal) => {
@@ -32,20 +35,26 @@ export const promised = <A>(
           running.add(ended)
         })
       /** A call that ends well after the interruption is recorded so. Before it starts nobody waits for it. */
-      const tool: Context["checkpoint"]["tool"] = (call, execute) => {
+      const tool: LoopContext<M>["checkpoint"]["tool"] = <B>(
+        { remember = false, ...call }: ToolCall,
+        execute: (signal: AbortSignal) => B | PromiseLike<B>
+      ) => {
         let isStarted = false
         const begun = called((signal) => {
           isStarted = true
           return execute(signal)
         })
-        return new Promise((resolve, reject) => {
+        const recorded = remember
+          ? checkpoint.tool({ ...call, result: resultCodec<B>(undefined) }, begun)
+          : checkpoint.tool(call, begun)
+        return new Promise<B>((resolve, reject) => {
           const stop = () => isStarted || reject(signal.reason)
           signal.addEventListener("abort", stop, { once: true })
           const over = () => signal.removeEventListener("abort", stop)
-          run(Effect.uninterruptible(checkpoint.tool(call, begun))).then(resolve, reject).finally(over)
+          run(Effect.uninterruptible(recorded)).then(resolve, reject).finally(over)
         })
       }
-      const own: Context = {
+      const own: LoopContext<M> = {
         runId,
         meta,
         attempt,
