@@ -24,6 +24,30 @@ export interface Proxy {
   readonly close: () => void
 }
 
+/**
+ * Calls later what is called now, by a delay that may change, and never in another order: bytes of a connection do not
+ * overtake each other, also when a timer comes late.
+ */
+export const inOrder = (delayMillis: () => number): (call: () => void) => void => {
+  const waiting: Array<{ readonly at: number; readonly call: () => void }> = []
+  let last = 0
+  const callThoseDue = (): void => {
+    for (let next = waiting[0]; next !== undefined; next = waiting[0]) {
+      const early = next.at - performance.now()
+      if (early > 0) return void setTimeout(callThoseDue, early)
+      waiting.shift()
+      next.call()
+    }
+  }
+  return (call) => {
+    const now = performance.now()
+    last = Math.max(last, now + delayMillis())
+    if (last <= now && waiting.length === 0) return call()
+    waiting.push({ at: last, call })
+    if (waiting.length === 1) setTimeout(callThoseDue, last - now)
+  }
+}
+
 export const startProxy = async (target: string, defaultPort: number): Promise<Proxy> => {
   const address = new URL(target)
   const bytes = { sent: 0, received: 0 }
@@ -40,19 +64,9 @@ export const startProxy = async (target: string, defaultPort: number): Promise<P
     onStop?.()
     onStop = undefined
   }
-  /** Calls later what is called now, in the same order also when the delay changes. */
-  const later = (): (call: () => void) => void => {
-    let last = 0
-    return (call) => {
-      const now = performance.now()
-      last = Math.max(last, now + delayMillis)
-      if (last <= now) call()
-      else setTimeout(call, last - now)
-    }
-  }
   const server = createServer((client) => {
     if (isDown) return client.destroy()
-    const [there, back] = [later(), later()]
+    const [there, back] = [inOrder(() => delayMillis), inOrder(() => delayMillis)]
     const upstream = createConnection({ host: address.hostname, port: Number(address.port || defaultPort) })
     for (const socket of [client, upstream]) {
       sockets.add(socket)
@@ -69,7 +83,7 @@ export const startProxy = async (target: string, defaultPort: number): Promise<P
       const part = chunk.subarray(0, left)
       left -= part.length
       // The test goes on when the server has what it was to get.
-      if (part.length > 0) upstream.write(part, () => left === 0 && stop())
+      if (part.length > 0) there(() => upstream.write(part, () => left === 0 && stop()))
       else stop()
     })
     upstream.on("data", (chunk: Buffer) => {
