@@ -8,6 +8,9 @@ export type StoreName = (typeof storeNames)[number]
 /** Where the tables or keys are. */
 export const space = "chaos"
 
+/** How a process ends that does not reach the store when it starts: somebody else has to start it again. */
+export const unreachable = 75
+
 export interface WorkerConfig {
   readonly worker: string
   readonly store: StoreName
