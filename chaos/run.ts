@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
-import { check } from "./checker.ts"
+import { check, isGivenUp } from "./checker.ts"
 import { openReader, type Reader } from "./contents.ts"
 import { type Counts, inject } from "./faults.ts"
 import { Fleet, size } from "./fleet.ts"
@@ -29,6 +29,8 @@ type Numbers = Counts & Record<Offence, number> & {
   readonly completed: number
   /** Runs that recovery left alone after two attempts without progress, and that were continued by name afterwards. */
   readonly exhausted: number
+  /** Passes without progress in two attempts that the next heartbeat of their agent recorded as failed. */
+  readonly givenUp: number
   /** Children whose parent had ended, continued by name likewise. */
   readonly orphans: number
   /** Leases that were handed out, and writes that were acknowledged. */
@@ -122,6 +124,7 @@ const judge = async (
   await fleet.stop()
   const contents = "cause" in failure ? undefined : (await reader.read().catch(silent)) ?? undefined
   const lines = readJournals(journals)
+  const known = byRun(lines)
   const violations = contents === undefined ? silence(lines, failure.cause) : check(lines, contents, leaseMillis)
   tell(options, violations, lines)
   for (const crash of fleet.crashes) say(`CRASH on ${store} with seed ${seed}: ${crash}`)
@@ -135,12 +138,14 @@ const judge = async (
   ) as Record<Offence, number>
   return {
     ...counts,
-    runs: contents?.runs.length ?? byRun(lines).size,
+    runs: contents?.runs.length ?? known.size,
     completed: contents?.runs.filter(({ state }) => state === "settled").length ?? count("settled"),
     ...found,
     crashes: fleet.crashes.length,
     idle,
     exhausted: alone?.exhausted ?? 0,
+    givenUp: (contents?.runs ?? []).filter(({ run, status }) => status === "error" && isGivenUp(known.get(run) ?? []))
+      .length,
     orphans: alone?.orphans ?? 0,
     grants: count("granted"),
     acknowledged: count("saved", "settled", "released"),

@@ -283,6 +283,12 @@ describe("the checker of the chaos harness", () => {
     assert.deepStrictEqual(found([...good, line(12.5, report), joined]), [])
   })
 
+  it("finds nothing in a pass that is given up after two attempts without progress", () => {
+    const given = line(10, { ...claim, exhausted: true, rows: rows("one", "two") })
+    const ended = line(12, { e: "settled", status: "error", fence: 2 })
+    assert.deepStrictEqual(found([begun, saved, given, asked, ended], kept({ status: "error" })), [])
+  })
+
   it("takes what has not ended for stuck when the store is silent", () => {
     const other = { ...begun, run: "run-2" }
     assert.deepStrictEqual(
