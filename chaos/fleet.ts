@@ -65,6 +65,8 @@ export class Worker {
   private isOver = false
   isFrozen = false
   isUp = false
+  /** It has begun its last run. */
+  isResting = false
   readonly proxy: Proxy
   private readonly index: number
   private readonly fleet: Fleet
@@ -96,8 +98,11 @@ export class Worker {
       if (this.isOver) return
       const what = mishap(started, code, signal)
       if (what !== undefined) this.fleet.crashes.push(`${worker} ${what}\n${started.complaints}`)
-      this.isFrozen = this.isUp = false
+      this.isFrozen = this.isUp = this.isResting = false
       void this.start()
+    })
+    started.child.on("message", ({ type }: FromWorker) => {
+      if (type === "resting") this.isResting = true
     })
     await started.loaded
     tell(started.child, { type: "start", config })
@@ -116,13 +121,22 @@ export class Worker {
   }
 
   /** What it answers, unless it has nothing to say for a while. */
-  async asked(message: ToWorker, millis: number): Promise<FromWorker | undefined> {
-    if (this.current === undefined) return undefined
+  asked(message: ToWorker, millis: number): Promise<FromWorker | undefined> {
+    if (this.current === undefined) return Promise.resolve(undefined)
     const { child } = this.current
-    const answer = once(child, "message", { signal: AbortSignal.timeout(millis) })
-    tell(child, message)
-    // It says nothing else than `FromWorker`.
-    return answer.then(([answer]) => answer as FromWorker, () => undefined)
+    return new Promise((resolve) => {
+      const end = (answer: FromWorker | undefined): void => {
+        clearTimeout(impatience)
+        child.off("message", hear)
+        resolve(answer)
+      }
+      const hear = (answer: FromWorker): void => {
+        if (answer.type === "rescued") end(answer)
+      }
+      const impatience = setTimeout(() => end(undefined), millis)
+      child.on("message", hear)
+      tell(child, message)
+    })
   }
 
   /** In good order, or by force: at once, or when it does not come to an end, which is a mishap. */
@@ -172,6 +186,11 @@ export class Fleet {
   quieten(): void {
     this.isQuiet = true
     for (const worker of this.workers) worker.tell({ type: "quiet" })
+  }
+
+  /** Nobody begins anything any more. */
+  get isResting(): boolean {
+    return this.workers.every(({ isResting }) => isResting)
   }
 
   take(): Process {

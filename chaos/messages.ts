@@ -33,4 +33,6 @@ export type ToWorker =
 
 export type FromWorker =
   | { readonly type: "loaded" }
+  /** All of its callers have had their last answer. */
+  | { readonly type: "resting" }
   | { readonly type: "rescued"; readonly orphans: ReadonlyArray<string> }

@@ -61,15 +61,17 @@ const settleDown = async (fleet: Fleet, reader: Reader, say: (line: string) => v
   let least = Infinity
   let until = performance.now() + patienceMillis
   for (let look = 1; performance.now() < until; look++) {
+    // Asked before: what is begun between the two would be taken for stuck.
+    const { isResting } = fleet
     const left = (await reader.read()).runs.filter(({ state }) => state !== "settled")
     const all = left.length
     for (const { run, state } of left) if (state === "exhausted") exhausted.add(run)
-    if (all === 0) break
+    if (all === 0 && isResting) break
     if (all < least) until = performance.now() + patienceMillis
     least = Math.min(least, all)
     await sleep(500)
     if (look % 6 !== 0) continue
-    say(`${all} have not ended yet`)
+    say(`${all} have not ended yet${isResting ? "" : ", and callers still wait"}`)
     const answer = await fleet.workers[look / 6 % size]?.asked({ type: "rescue" }, 5000)
     if (answer?.type !== "rescued") continue
     for (const run of answer.orphans) orphans.add(run)

@@ -59,6 +59,12 @@ const run = (config: WorkerConfig) => {
   const heartbeat = makeHeartbeat(journal, dice)
   const { coder, helper } = makeAgents(journal, dice)
   const callers = { areQuiet: false }
+  let onRescue = (): void => {}
+  // From the beginning: what comes before anybody listens is lost.
+  process.on("message", (message: ToWorker) => {
+    if (message.type === "quiet") callers.areQuiet = true
+    if (message.type === "rescue") onRescue()
+  })
 
   const watched = Layer.effect(
     CheckpointStore.CheckpointStore,
@@ -124,14 +130,12 @@ const run = (config: WorkerConfig) => {
 
   const program = Effect.gen(function*() {
     const context = yield* Effect.context<Recovery.Recovery>()
-    process.on("message", (message: ToWorker) => {
-      if (message.type === "quiet") callers.areQuiet = true
-      if (message.type === "rescue") Effect.runForkWith(context)(Effect.exit(rescue))
-    })
+    onRescue = () => void Effect.runForkWith(context)(Effect.exit(rescue))
     journal.write({ e: "up", skew: config.skew, pool: config.pool })
     yield* Effect.all([caller(beat), caller(beat), caller(beat), caller(task), caller(task), caller(task)], {
       concurrency: "unbounded"
     })
+    say({ type: "resting" })
     yield* Effect.never
   }).pipe(
     Effect.provide(host),
