@@ -217,6 +217,13 @@ const measure = Effect.fnUntraced(function*(files: number, root: string) {
 })
 
 const folder = realpathSync(mkdtempSync(join(tmpdir(), "everbeat-bench-")))
+const remove = (): void => rmSync(folder, { recursive: true, force: true })
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+  process.once(signal, () => {
+    remove()
+    process.exit(1)
+  })
+}
 try {
   const results: Array<Measured> = []
   for (const files of sizes) {
@@ -302,5 +309,5 @@ try {
       ])
     ]))
 } finally {
-  rmSync(folder, { recursive: true, force: true })
+  remove()
 }

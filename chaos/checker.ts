@@ -3,40 +3,13 @@
  * nothing of the code that it judges. A call that was sent at `t0` and answered at `t` took effect in between: what is
  * reported here is wrong wherever in between that was.
  */
+import { checkAgents, checkReports } from "./callers.ts"
 import type { Contents, Stored } from "./contents.ts"
 import type { Line, RowSeen } from "./journal.ts"
-
-/** What must not happen. */
-export const offences = [
-  "lostAcknowledged",
-  "acceptedAfterFence",
-  "doubleClaims",
-  "stuck",
-  "repeatedSyncSteps",
-  "repeatedCalls",
-  "settledTwice",
-  "leftBehind"
-] as const
-export type Offence = (typeof offences)[number]
-
-export interface Violation {
-  readonly offence: Offence
-  readonly run: string
-  readonly what: string
-}
-
-type Of<E extends Line["e"]> = Extract<Line, { readonly e: E }>
-
-const only = <E extends Line["e"]>(lines: ReadonlyArray<Line>, ...kinds: ReadonlyArray<E>): ReadonlyArray<Of<E>> =>
-  // The kind decides the type of a line.
-  lines.filter(({ e }) => (kinds as ReadonlyArray<string>).includes(e)) as unknown as ReadonlyArray<Of<E>>
+import { at, byRun, type Of, only, type Say, type Violation } from "./offences.ts"
 
 /** Leases are whole milliseconds; a clock that is adjusted runs a little faster or slower. */
 const clockSlackMicros = 20_000
-
-type Say = (offence: Offence, what: string) => void
-
-const at = ({ t, w }: { readonly t: number; readonly w: string }): string => `${w} at ${(t / 1e6).toFixed(3)}`
 
 /** What was acknowledged under an older fence is in everything that is handed out under a newer one. */
 const checkLost = (lines: ReadonlyArray<Line>, stored: Stored | undefined, say: Say): void => {
@@ -152,9 +125,22 @@ const checkClaims = (lines: ReadonlyArray<Line>, leaseMicros: number, say: Say):
     if (same !== undefined) say("doubleClaims", `fence ${grant.fence} was handed out twice (${at(same)}, ${at(grant)})`)
     fences.set(grant.fence, grant)
   }
-  const asked = only(lines, "asked")
+  // Those give a lease up. A settlement does not: after one that took effect, nothing is claimed any more.
+  const asked = only(lines, "asked").filter(({ op }) => op !== "settle")
   const holds = only(lines, "granted", "saved", "renewed")
+  const ends = only(lines, "settled", "deleted")
   for (const grant of grants) {
+    const end = ends.find(({ t }) => t < grant.t0)
+    if (end !== undefined) {
+      say("doubleClaims", `${grant.how} with fence ${grant.fence} (${at(grant)}) after ${end.e} (${at(end)})`)
+    }
+    const greater = grants.find(({ fence, t }) => fence > grant.fence && t < grant.t0)
+    if (greater !== undefined) {
+      say(
+        "doubleClaims",
+        `fence ${grant.fence} was handed out (${at(grant)}) after ${greater.fence} (${at(greater)})`
+      )
+    }
     for (const hold of holds) {
       // Its answer came before this claim was made, so the lease lived from `t0` on at least.
       if (hold.fence >= grant.fence || hold.t > grant.t0) continue
@@ -177,6 +163,21 @@ const isUnaware = (lines: ReadonlyArray<Line>, suspended: ReadonlySet<string>) =
   const grants = only(lines, "granted")
   return (line: Line & { readonly fence: number }): boolean =>
     suspended.has(line.w) && grants.some(({ fence, t }) => fence > line.fence && t < line.t)
+}
+
+/**
+ * Steps whose outcome had to be durable when the next one began, whether or not anybody was told that it is. A pass goes on
+ * without the store, with a warning, when the store has not answered: then nothing was promised.
+ */
+const passedSyncSteps = (lines: ReadonlyArray<Line>) => {
+  const steps = only(lines, "step")
+  const unanswered = only(lines, "unanswered").filter(({ op }) => op === "save")
+  return steps.filter(({ sync }) => sync).flatMap((step) => {
+    const next = steps.find(({ fence, step: name, t }) => fence === step.fence && name !== step.step && t > step.t)
+    return next === undefined || unanswered.some(({ fence, t }) => fence === step.fence && t < next.t)
+      ? []
+      : [{ step, next }]
+  })
 }
 
 /** What the store has acknowledged as done is not done again. */
@@ -205,6 +206,15 @@ const checkRepeated = (lines: ReadonlyArray<Line>, suspended: ReadonlySet<string
       }
     }
   }
+  for (const { next, step } of passedSyncSteps(lines)) {
+    const repeated = steps.find((line) => line.step === step.step && line.fence > step.fence && line.t > next.t)
+    if (repeated !== undefined) {
+      say(
+        "repeatedSyncSteps",
+        `${next.step} began (${at(next)}) after ${step.step}, which is sync and began again (${at(repeated)})`
+      )
+    }
+  }
   const did = only(lines, "did").filter((line) => !unaware(line))
   for (const kept of only(lines, "kept")) {
     const repeated = did.find(({ call, t }) => call === kept.call && t > kept.t)
@@ -225,70 +235,23 @@ const checkRepeated = (lines: ReadonlyArray<Line>, suspended: ReadonlySet<string
   }
 }
 
+/** Whether a store said that there were attempts enough to whoever continued it. */
+export const isGivenUp = (lines: ReadonlyArray<Line>): boolean =>
+  only(lines, "granted").some(({ exhausted }) => exhausted)
+
 const checkEnd = (lines: ReadonlyArray<Line>, stored: Stored | undefined, say: Say): void => {
   const settled = only(lines, "settled")
   const [first, second] = settled
   if (first !== undefined && second !== undefined) {
     say("settledTwice", `settled (${at(first)}) and again (${at(second)})`)
   }
+  // Nothing in the workload fails. A heartbeat gives up a pass that two attempts did not get further with.
+  const isFine = stored?.status === "ok" || stored?.status === "warning" || isGivenUp(lines)
+  if (stored?.state === "settled" && !isFine) {
+    say("failed", `it ended as ${stored.status}`)
+  }
   if (stored !== undefined && stored.state !== "settled") say("stuck", `it is still ${stored.state}`)
   for (const what of stored?.residue ?? []) say("leftBehind", `it has ended, and there are ${what} left of it`)
-}
-
-/** An agent of a heartbeat has one pass at a time, and a key has one run. */
-const checkAgents = (byRun: ReadonlyMap<string, ReadonlyArray<Line>>): ReadonlyArray<Violation> => {
-  const begun = Array.from(byRun.values(), (lines) => ({
-    first: only(lines, "granted").find(({ how }) => how === "begun"),
-    ended: only(lines, "asked").find(({ op }) => op !== "release")?.t ?? Infinity,
-    deleted: only(lines, "asked").some(({ op }) => op === "delete")
-  })).flatMap(({ first, ...one }) => first === undefined ? [] : [{ ...one, first }])
-  const violations: Array<Violation> = []
-  const keys = new Map<string, Of<"granted">>()
-  const open = new Map<string, Array<{ readonly first: Of<"granted">; readonly ended: number }>>()
-  for (const one of begun.toSorted((a, b) => a.first.t - b.first.t)) {
-    const { agent, key, kind, run, t } = one.first
-    // What was deleted has given its key back.
-    if (key !== undefined && !one.deleted) {
-      const other = keys.get(`${agent} ${key}`)
-      keys.set(`${agent} ${key}`, one.first)
-      if (other !== undefined) {
-        violations.push({
-          offence: "doubleClaims",
-          run,
-          what: `${key} of ${agent} began ${other.run} before (${at(other)})`
-        })
-      }
-    }
-    if (kind !== "heartbeat") continue
-    // From the answer of one to the moment before its end, nothing may have begun: not even at the last moment it could.
-    const others = (open.get(agent) ?? []).filter(({ ended }) => ended > one.first.t0)
-    const overlapping = others.find(({ ended, first }) => first.t < one.first.t0 && ended > t)
-    if (overlapping !== undefined) {
-      violations.push({
-        offence: "doubleClaims",
-        run,
-        what: `${agent} had ${overlapping.first.run} in flight (${at(overlapping.first)}) when this began (${
-          at(one.first)
-        })`
-      })
-    }
-    open.set(agent, [...others, one])
-  }
-  return violations
-}
-
-const runOf = (line: Line): string | undefined => "run" in line && line.run !== "" ? line.run : undefined
-
-export const byRun = (lines: ReadonlyArray<Line>): ReadonlyMap<string, ReadonlyArray<Line>> => {
-  const runs = new Map<string, Array<Line>>()
-  for (const line of lines) {
-    const run = runOf(line)
-    if (run === undefined) continue
-    const own = runs.get(run)
-    if (own === undefined) runs.set(run, [line])
-    else own.push(line)
-  }
-  return runs
 }
 
 /** Everything that is wrong. `leaseMillis` is how long the leases of all workers lived. */
@@ -310,5 +273,5 @@ export const check = (
     checkRepeated(own, suspended, say)
     checkEnd(own, stored.get(run), say)
   }
-  return [...violations, ...checkAgents(known)]
+  return [...violations, ...checkAgents(known), ...checkReports(lines, stored)]
 }

@@ -28,6 +28,9 @@ export interface Reader {
   readonly close: () => Promise<void>
 }
 
+/** A server that has stopped to answer must not stop the check. */
+const answerMillis = 30_000
+
 const stepsOf = (record: string | null | undefined): ReadonlyMap<string, string> => {
   if (record === null || record === undefined) return new Map()
   const parsed = JSON.parse(record) as { readonly steps?: ReadonlyArray<Record<string, unknown>> }
@@ -48,7 +51,12 @@ interface Head {
 }
 
 const postgres = (url: string): Reader => {
-  const pool = new Pool({ connectionString: url, max: 1 })
+  const pool = new Pool({
+    connectionString: url,
+    max: 1,
+    connectionTimeoutMillis: answerMillis,
+    query_timeout: answerMillis
+  })
   pool.on("error", () => {})
   const read = async (): Promise<Contents> => {
     const heads = await pool.query<Head>(
@@ -82,7 +90,7 @@ const postgres = (url: string): Reader => {
 }
 
 const redis = (url: string): Reader => {
-  const client = new Redis(url)
+  const client = new Redis(url, { commandTimeout: answerMillis })
   client.on("error", () => {})
   const read = async (): Promise<Contents> => {
     const keys = await client.keys(`{${space}:*`)
@@ -139,14 +147,16 @@ const redis = (url: string): Reader => {
   return { read, close: async () => client.disconnect() }
 }
 
+const patienceMillis = 60_000
+
 /** A server that was restarted takes connections before it is ready for them. */
-const patiently = async <A>(read: () => Promise<A>, tries = 120): Promise<A> => {
+const patiently = async <A>(read: () => Promise<A>, until = performance.now() + patienceMillis): Promise<A> => {
   try {
     return await read()
   } catch (cause) {
-    if (tries === 0) throw cause
+    if (performance.now() > until) throw cause
     await sleep(500)
-    return patiently(read, tries - 1)
+    return patiently(read, until)
   }
 }
 

@@ -11,4 +11,6 @@ const load = (store: string, driver: string): unknown =>
   createRequire(new URL(`../packages/${store}/package.json`, import.meta.url))(driver)
 
 export const { Pool } = load("store-postgres", "pg") as { readonly Pool: new(config: PoolConfig) => Pool }
-export const { Redis } = load("store-redis", "ioredis") as { readonly Redis: new(url: string) => Redis }
+export const { Redis } = load("store-redis", "ioredis") as {
+  readonly Redis: new(url: string, options?: { readonly commandTimeout: number }) => Redis
+}

@@ -26,10 +26,17 @@ const none = (): Counts => ({
   latencies: 0
 })
 
+/** From 0 up to, and without, 1. */
+type Draw = number
+
+const between = (draw: Draw, from: number, to: number): number => from + draw * (to - from)
+
 interface Given {
   readonly fleet: Fleet
   readonly worker: Worker
-  readonly random: Random
+  /** Drawn before, so that what happens meanwhile changes nothing of what comes after. */
+  readonly one: Draw
+  readonly other: Draw
 }
 
 /** A fault, and what must be waited for before it is over. */
@@ -44,23 +51,20 @@ const terminate: Fault = async ({ worker }) => {
 }
 
 /** Longer than its leases live: others take its runs over, and then it wakes up. */
-const freeze: Fault = async ({ fleet, random, worker }) => {
-  const millis = fleet.options.leaseMillis * random.between(1.1, 1.7)
+const freeze: Fault = async ({ fleet, one, worker }) => {
   worker.isFrozen = true
   worker.signal("SIGSTOP")
-  await sleep(millis)
+  await sleep(fleet.options.leaseMillis * between(one, 1.1, 1.7))
   worker.signal("SIGCONT")
   worker.isFrozen = false
 }
 
-const restart: Fault = async ({ fleet, random }) => {
-  await fleet.options.server.restart(random.next() < 0.5, random.between(0, 600))
-}
+const restart: Fault = ({ fleet, one, other }) => fleet.options.server.restart(one < 0.5, between(other, 0, 600))
 
-const cut: Fault = async ({ fleet, random, worker }) => {
+const cut: Fault = async ({ fleet, one, other, worker }) => {
   // In the middle of what one of them sends, or all at once.
-  if (random.next() < 0.5) {
-    worker.proxy.stopAfter(random.integer(3000), worker.proxy.restore)
+  if (one < 0.5) {
+    worker.proxy.stopAfter(Math.floor(other * 3000), worker.proxy.restore)
     await sleep(1500)
     worker.proxy.restore()
   } else {
@@ -68,26 +72,22 @@ const cut: Fault = async ({ fleet, random, worker }) => {
   }
 }
 
-const blackout: Fault = async ({ random, worker }) => {
-  const millis = random.between(200, 3500)
+const blackout: Fault = async ({ one, worker }) => {
   worker.proxy.down()
-  await sleep(millis)
+  await sleep(between(one, 200, 3500))
   worker.proxy.up()
 }
 
 /** The store does what it is asked, and nobody hears of it. */
-const loseAnswers: Fault = async ({ random, worker }) => {
-  const millis = random.between(50, 1500)
+const loseAnswers: Fault = async ({ one, worker }) => {
   worker.proxy.withholdAnswers(() => {})
-  await sleep(millis)
+  await sleep(between(one, 50, 1500))
   worker.proxy.restore()
 }
 
-const slowDown: Fault = async ({ random, worker }) => {
-  const millis = random.between(20, 400)
-  const length = random.between(1000, 3000)
-  worker.proxy.delay(millis)
-  await sleep(length)
+const slowDown: Fault = async ({ one, other, worker }) => {
+  worker.proxy.delay(between(one, 20, 400))
+  await sleep(between(other, 1000, 3000))
   worker.proxy.delay(0)
 }
 
@@ -107,6 +107,32 @@ export const kinds = Object.keys(faults) as ReadonlyArray<keyof Counts> // as th
 /** Each round has all of these, in another order. */
 const round: ReadonlyArray<keyof Counts> = ["kills", "kills", "freezes", "cuts", ...kinds]
 
+/** One fault as the seed has it. */
+export interface Planned {
+  readonly kind: keyof Counts
+  /** How long nothing else goes wrong before it. */
+  readonly afterMillis: number
+  /** Whom it hits, if that one is there to be hit: else the next one. */
+  readonly worker: number
+  readonly one: Draw
+  readonly other: Draw
+}
+
+/** What goes wrong without end, of the same seed always the same. */
+export function* plan(random: Random, only: ReadonlyArray<keyof Counts>, workers: number): Generator<Planned, never> {
+  for (;;) {
+    for (const kind of random.shuffled(round.filter((kind) => only.includes(kind)))) {
+      yield {
+        kind,
+        afterMillis: random.between(400, 1400),
+        worker: random.integer(workers),
+        one: random.next(),
+        other: random.next()
+      }
+    }
+  }
+}
+
 /** Does one thing after the other for so long, and returns when all is as before. */
 export const inject = async (
   fleet: Fleet,
@@ -117,18 +143,15 @@ export const inject = async (
   const counts = none()
   const until = performance.now() + seconds * 1000
   const underWay = new Set<Promise<void>>()
-  let hand: Array<keyof Counts> = []
-  while (performance.now() < until) {
-    await sleep(random.between(400, 1400))
-    if (hand.length === 0) hand = random.shuffled(round.filter((kind) => only.includes(kind)))
-    const kind = hand.pop() ?? "kills"
-    const chosen = random.integer(fleet.workers.length)
+  for (const { afterMillis, kind, worker: chosen, ...draws } of plan(random, only, fleet.workers.length)) {
+    if (performance.now() + afterMillis > until) break
+    await sleep(afterMillis)
     // A process that is frozen already is left to its fate, and one that only loads has nothing to lose.
-    const workers = [...fleet.workers.slice(chosen), ...fleet.workers].filter(({ isFrozen }) => !isFrozen)
-    const worker = workers.find(({ isUp }) => isUp) ?? workers[0]
+    const worker = [...fleet.workers.slice(chosen), ...fleet.workers].find(({ isFrozen, isUp }) => isUp && !isFrozen)
+    // Where nobody is there to be hit, nothing has gone wrong.
     if (worker === undefined) continue
     counts[kind]++
-    const done = faults[kind]({ fleet, worker, random }).finally(() => underWay.delete(done))
+    const done = faults[kind]({ fleet, worker, ...draws }).finally(() => underWay.delete(done))
     underWay.add(done)
     // The next one comes to a server that is there.
     if (kind === "restarts") await done

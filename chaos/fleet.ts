@@ -3,7 +3,7 @@ import { type ChildProcess, fork } from "node:child_process"
 import { once } from "node:events"
 import { join } from "node:path"
 import { type Proxy, startProxy } from "../test/servers/proxy.ts"
-import type { FromWorker, StoreName, ToWorker } from "./messages.ts"
+import { type FromWorker, type StoreName, type ToWorker, unreachable } from "./messages.ts"
 import type { Random } from "./random.ts"
 import type { Sabotage } from "./sabotage.ts"
 import type { Server } from "./server.ts"
@@ -24,6 +24,8 @@ interface Process {
   readonly child: ChildProcess
   readonly loaded: Promise<void>
   complaints: string
+  /** It was told to end. */
+  isDoomed: boolean
 }
 
 const load = (): Process => {
@@ -31,7 +33,7 @@ const load = (): Process => {
     execArgv: ["--conditions=@everbeat/source", "--no-warnings"],
     stdio: ["ignore", "ignore", "pipe", "ipc"]
   })
-  const started = { child, loaded: once(child, "message").then(() => {}), complaints: "" }
+  const started = { child, loaded: once(child, "message").then(() => {}), complaints: "", isDoomed: false }
   started.loaded.catch(() => {})
   child.on("error", () => {})
   child.stderr?.on("data", (chunk) => {
@@ -40,11 +42,21 @@ const load = (): Process => {
   return started
 }
 
+/** Why a process that has ended should not have. */
+const mishap = ({ isDoomed }: Process, code: number | null, signal: string | null): string | undefined => {
+  if (code === unreachable) return undefined
+  if (isDoomed && (code === 0 || signal === "SIGKILL" || signal === "SIGTERM")) return undefined
+  return `ended by itself with ${code ?? signal}`
+}
+
 const isAlive = ({ exitCode, signalCode }: ChildProcess): boolean => exitCode === null && signalCode === null
 
 const tell = (child: ChildProcess, message: ToWorker): void => {
   if (child.connected) child.send(message, () => {})
 }
+
+/** How long a worker may take to stop when nothing goes wrong any more. */
+const stopMillis = 30_000
 
 /** One of the four: it comes back whenever it ends. */
 export class Worker {
@@ -53,6 +65,8 @@ export class Worker {
   private isOver = false
   isFrozen = false
   isUp = false
+  /** It has begun its last run. */
+  isResting = false
   readonly proxy: Proxy
   private readonly index: number
   private readonly fleet: Fleet
@@ -82,9 +96,13 @@ export class Worker {
     }
     started.child.once("exit", (code, signal) => {
       if (this.isOver) return
-      if (code !== 0 && signal === null) this.fleet.crashes.push(`${worker} ended with ${code}\n${started.complaints}`)
-      this.isFrozen = this.isUp = false
+      const what = mishap(started, code, signal)
+      if (what !== undefined) this.fleet.crashes.push(`${worker} ${what}\n${started.complaints}`)
+      this.isFrozen = this.isUp = this.isResting = false
       void this.start()
+    })
+    started.child.on("message", ({ type }: FromWorker) => {
+      if (type === "resting") this.isResting = true
     })
     await started.loaded
     tell(started.child, { type: "start", config })
@@ -93,7 +111,9 @@ export class Worker {
   }
 
   signal(signal: NodeJS.Signals): void {
-    this.current?.child.kill(signal)
+    if (this.current === undefined) return
+    if (signal === "SIGKILL" || signal === "SIGTERM") this.current.isDoomed = true
+    this.current.child.kill(signal)
   }
 
   tell(message: ToWorker): void {
@@ -101,25 +121,41 @@ export class Worker {
   }
 
   /** What it answers, unless it has nothing to say for a while. */
-  async asked(message: ToWorker, millis: number): Promise<FromWorker | undefined> {
-    if (this.current === undefined) return undefined
+  asked(message: ToWorker, millis: number): Promise<FromWorker | undefined> {
+    if (this.current === undefined) return Promise.resolve(undefined)
     const { child } = this.current
-    const answer = once(child, "message", { signal: AbortSignal.timeout(millis) })
-    tell(child, message)
-    // It says nothing else than `FromWorker`.
-    return answer.then(([answer]) => answer as FromWorker, () => undefined)
+    return new Promise((resolve) => {
+      const end = (answer: FromWorker | undefined): void => {
+        clearTimeout(impatience)
+        child.off("message", hear)
+        resolve(answer)
+      }
+      const hear = (answer: FromWorker): void => {
+        if (answer.type === "rescued") end(answer)
+      }
+      const impatience = setTimeout(() => end(undefined), millis)
+      child.on("message", hear)
+      tell(child, message)
+    })
   }
 
-  /** In good order, or by force when it does not come to an end. */
-  async stop(): Promise<void> {
+  /** In good order, or by force: at once, or when it does not come to an end, which is a mishap. */
+  async stop(force: boolean): Promise<void> {
     this.isOver = true
-    const child = this.current?.child
-    if (child === undefined || !isAlive(child)) return
+    if (this.current === undefined || !isAlive(this.current.child)) return
+    const { child } = this.current
     const ended = once(child, "exit")
-    const force = setTimeout(() => child.kill("SIGKILL"), 15_000)
-    child.kill("SIGTERM")
-    await ended
-    clearTimeout(force)
+    const impatience = setTimeout(() => {
+      this.fleet.crashes.push(`worker-${this.index} did not end within ${stopMillis / 1000} s of SIGTERM`)
+      child.kill("SIGKILL")
+    }, stopMillis)
+    child.kill(force ? "SIGKILL" : "SIGTERM")
+    const [code, signal]: ReadonlyArray<unknown> = await ended
+    clearTimeout(impatience)
+    // One that was still loading has no shutdown.
+    if (!force && code !== 0 && code !== unreachable && signal !== "SIGTERM" && signal !== "SIGKILL") {
+      this.fleet.crashes.push(`worker-${this.index} was stopped and ended with ${String(code ?? signal)}`)
+    }
   }
 }
 
@@ -152,16 +188,21 @@ export class Fleet {
     for (const worker of this.workers) worker.tell({ type: "quiet" })
   }
 
+  /** Nobody begins anything any more. */
+  get isResting(): boolean {
+    return this.workers.every(({ isResting }) => isResting)
+  }
+
   take(): Process {
     const taken = this.spares.shift() ?? load()
     if (!this.isOver) this.spares.push(load())
     return taken
   }
 
-  async stop(): Promise<void> {
+  async stop(force = false): Promise<void> {
     this.isOver = true
     for (const { child } of this.spares) child.kill("SIGKILL")
-    await Promise.all(this.workers.map((worker) => worker.stop()))
+    await Promise.all(this.workers.map((worker) => worker.stop(force)))
     for (const { proxy } of this.workers) proxy.close()
   }
 }

@@ -73,7 +73,7 @@ export type Entry =
     readonly fence: number
   } & Answered
   /** A step of a pass begins. */
-  | { readonly e: "step"; readonly run: string; readonly fence: number; readonly step: string }
+  | { readonly e: "step"; readonly run: string; readonly fence: number; readonly step: string; readonly sync: boolean }
   /** An attempt of an agent begins, with what it was given. */
   | {
     readonly e: "attempt"
@@ -93,14 +93,19 @@ export type Entry =
   }
   /** A tool changed something, and later: the agent was told that the outcome of the call is durable. */
   | Each<"did" | "kept", { readonly run: string; readonly fence: number; readonly call: string }>
-  /** A caller has got the report of a pass. */
+  /** A caller has got the report of a pass, or the record of an agent. */
   | {
     readonly e: "reported"
     readonly run: string
     readonly agent: string
     readonly key: string | undefined
     readonly status: string
+    readonly origin: string
+    readonly recorded: boolean
   }
+  /** A caller was told of a failure that has a type, or of one that nobody expects. */
+  | { readonly e: "told"; readonly what: string }
+  | { readonly e: "defect"; readonly what: string }
   | { readonly e: "stopped" }
 
 export type Line = Entry & { readonly w: string; readonly t: number }

@@ -15,7 +15,7 @@
 import { parseArgs } from "node:util"
 import { kinds } from "./faults.ts"
 import { storeNames } from "./messages.ts"
-import { isClean, type Report, runOn } from "./run.ts"
+import { abandon, isClean, type Report, runOn } from "./run.ts"
 import { sabotages } from "./sabotage.ts"
 
 const { values } = parseArgs({
@@ -41,8 +41,14 @@ const oneOf = <A extends string>(name: string, all: ReadonlyArray<A>, text: stri
   throw new TypeError(`--${name} must be one of ${all.join(", ")}, not ${text}`)
 }
 
+const whole = (name: string, text: string): number => {
+  const value = number(name, text)
+  if (Number.isSafeInteger(value)) return value
+  throw new TypeError(`--${name} must be a whole number, not ${text}`)
+}
+
 const seconds = number("seconds", values.seconds)
-const seed = values.seed === undefined ? 1 + Math.floor(Math.random() * 1_000_000) : number("seed", values.seed)
+const seed = values.seed === undefined ? 1 + Math.floor(Math.random() * 1_000_000) : whole("seed", values.seed)
 const one = oneOf("store", storeNames, values.store)
 const only = values.only?.split(",").flatMap((kind) => oneOf("only", kinds, kind) ?? []) ?? kinds
 // The keys of the record are its names.
@@ -51,15 +57,30 @@ const stores = one === undefined ? storeNames : [one]
 
 const started = performance.now()
 const say = (line: string): void => {
-  const isComplaint = /^(?:VIOLATION|CRASH|history|\.\.\.| )/.test(line)
+  const isComplaint = /^(?:VIOLATION|CRASH|IDLE|FAILED|history|the journals|\.\.\.| )/.test(line)
   if (!values.json || isComplaint) {
     process.stderr.write(`${isComplaint ? "" : `[${((performance.now() - started) / 1000).toFixed(1)} s] `}${line}\n`)
   }
 }
 
+let isLeaving = false
+for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]] as const) {
+  process.once(signal, () => {
+    isLeaving = true
+    void abandon().finally(() => process.exit(code))
+  })
+}
+
 const reports: Array<Report> = []
 for (const store of stores) {
-  reports.push(await runOn({ store, seconds: seconds / stores.length, seed, only, sabotage, say }))
+  try {
+    reports.push(await runOn({ store, seconds: seconds / stores.length, seed, only, sabotage, say }))
+  } catch (cause) {
+    // What ends because we leave is not a failure.
+    if (isLeaving) await new Promise(() => {})
+    say(`FAILED on ${store} with seed ${seed}: ${cause instanceof Error ? cause.stack : String(cause)}`)
+    process.exit(1)
+  }
 }
 
 /** What both have in numbers, added up. */

@@ -8,6 +8,9 @@ export type StoreName = (typeof storeNames)[number]
 /** Where the tables or keys are. */
 export const space = "chaos"
 
+/** How a process ends that does not reach the store when it starts: somebody else has to start it again. */
+export const unreachable = 75
+
 export interface WorkerConfig {
   readonly worker: string
   readonly store: StoreName
@@ -30,4 +33,6 @@ export type ToWorker =
 
 export type FromWorker =
   | { readonly type: "loaded" }
+  /** All of its callers have had their last answer. */
+  | { readonly type: "resting" }
   | { readonly type: "rescued"; readonly orphans: ReadonlyArray<string> }

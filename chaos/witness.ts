@@ -67,7 +67,9 @@ export const witness = (store: Store, journal: Journal): Store => {
       if (op === "settle" || op === "release" || op === "delete") journal.write({ e: "asked", op, ...of })
       return call.pipe(
         Effect.tap((value) => Effect.sync(() => journal.write(answered(value, of)))),
-        Effect.tapError((error) => Effect.sync(() => journal.write(denied(op, of, error))))
+        Effect.tapError((error) => Effect.sync(() => journal.write(denied(op, of, error)))),
+        // Whoever called has lost patience.
+        Effect.onInterrupt(() => Effect.sync(() => journal.write({ e: "unanswered", op, why: "interrupted", ...of })))
       )
     })
 

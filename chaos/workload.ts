@@ -38,7 +38,7 @@ export const makeHeartbeat = (journal: Journal, random: Random) =>
         { durability, result: Schema.String },
         () =>
           Effect.flatMap(Step.Current, ({ fence, runId, step }) => {
-            journal.write({ e: "step", run: runId, fence, step })
+            journal.write({ e: "step", run: runId, fence, step, sync: durability === "sync" })
             return Effect.as(Effect.sleep(random.between(2, 250)), `${step} by ${fence}`)
           })
       )

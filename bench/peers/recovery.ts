@@ -68,13 +68,14 @@ const scenarios: ReadonlyArray<Scenario> = [
     ...again,
     leaseSeconds: NaN
   },
-  {
+  // Its lease lives for 30 s, and a quick run does not wait that long.
+  ...(quick === true ? [] : [{
     name: "OpenWorkflow: kill -9, another worker",
     system: "openWorkflow",
-    signal: "SIGKILL",
+    signal: "SIGKILL" as const,
     ...two,
     leaseSeconds: NaN
-  }
+  }])
 ]
 
 const host = fileURLToPath(new URL("recovering/host.ts", import.meta.url))

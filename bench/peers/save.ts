@@ -18,7 +18,7 @@ import { acquirePool, postgres, redis } from "../support/servers.ts"
 import type { Candidate, Message } from "./saving/candidate.ts"
 import { inMemory, inPostgres, inRedis } from "./saving/everbeat.ts"
 import { appendOnly, insertOnly } from "./saving/floors.ts"
-import { memorySaver, postgresSaver } from "./saving/langgraph.ts"
+import { memorySaver, postgresSaver, postgresSaverOfDeltas } from "./saving/langgraph.ts"
 import { linesOf, lists } from "./saving/lists.ts"
 import { inOneRow, underOneKey } from "./saving/snapshots.ts"
 
@@ -133,6 +133,7 @@ const measure = Effect.gen(function*() {
   const langgraph = yield* postgresSaver(url)
   const named = {
     langgraph: langgraph.candidate,
+    langgraphDeltas: yield* postgresSaverOfDeltas(url),
     row: yield* inOneRow(url),
     pg: pg.candidate,
     pgFloor: yield* insertOnly(url),
@@ -188,11 +189,12 @@ const slope = (candidate: Candidate): number =>
     )
   )
 
-const { langgraph, langgraphMemory, memory, pg, pgFloor, redis: inKeys, redisFloor, row } = named
+const { langgraph, langgraphDeltas, langgraphMemory, memory, pg, pgFloor, redis: inKeys, redisFloor, row } = named
 const loads = (candidate: Candidate) => median(roundsOf(candidate, 1_000).map(({ load }) => load))
 const summary = data === undefined
   ? {
     saveVsLangGraphAt1000: round(times(langgraph, pg, [1_000])),
+    saveVsLangGraphDeltasAt1000: round(times(langgraphDeltas, pg, [1_000])),
     saveVsOneRowAt1000: round(times(row, pg, [1_000])),
     memorySaveVsLangGraphAt1000: round(times(langgraphMemory, memory, [1_000])),
     saveVsFloor: round(times(pg, pgFloor, marks)),
@@ -200,6 +202,7 @@ const summary = data === undefined
     saveSlope: round(slope(pg)),
     redisSaveSlope: round(slope(inKeys)),
     loadVsLangGraphAt1000: round(loads(langgraph) / loads(pg)),
+    loadVsLangGraphDeltasAt1000: round(loads(langgraphDeltas) / loads(pg)),
     listMillisOf10000: round(listed[0]?.pageOfMany ?? NaN),
     listVsLangGraph: round((listed.at(-1)?.page ?? NaN) / (listed[0]?.page ?? NaN))
   }

@@ -3,8 +3,9 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { svg } from "./chart.ts"
 import { describe, peers } from "./machine.ts"
-import { holds, type Lines, type Report, short } from "./numbers.ts"
+import { type Lines, type Report, short } from "./numbers.ts"
 import { ratios } from "./ratios.ts"
+import { verdict } from "./verdicts.ts"
 
 const root = join(import.meta.dirname, "../..")
 const results = join(root, "bench/results")
@@ -20,12 +21,6 @@ const markdown = (lines: Lines): string => {
     `| ${widths.map((width, column) => escaped(line[column] ?? "").padEnd(width)).join(" | ")} |`
   const rule = `| ${widths.map((width) => "-".repeat(width)).join(" | ")} |`
   return [row(lines[0] ?? []), rule, ...lines.slice(1).map(row)].join("\n")
-}
-
-/** Whether a number keeps its promise; absent when none was given. */
-export const verdict = (name: string, value: number): boolean | undefined => {
-  const target = ratios[name]?.target
-  return target === undefined ? undefined : holds({ name, value, ...target })
 }
 
 /** Every ratio with its direction. */

@@ -16,6 +16,10 @@ export const ratios: Readonly<Record<string, Ratio>> = {
     better: "higher",
     target: atLeast(40)
   },
+  saveVsLangGraphDeltasAt1000: {
+    means: "the same with LangGraph's DeltaChannel (beta), which stores what is new and all of it each 100 turns",
+    better: "higher"
+  },
   saveVsOneRowAt1000: {
     means: "time of a save at turn 1,000 into one row of JSONB, divided by that of ours on Postgres",
     better: "higher"
@@ -34,10 +38,22 @@ export const ratios: Readonly<Record<string, Ratio>> = {
     better: "lower",
     target: atMost(1.5)
   },
-  saveSlope: { means: "time of our save on Postgres at turn 1,000, divided by that at turn 100", better: "lower" },
-  redisSaveSlope: { means: "time of our save on Redis at turn 1,000, divided by that at turn 100", better: "lower" },
+  saveSlope: {
+    means: "time of our save on Postgres at turn 1,000, divided by that at turn 100",
+    better: "lower",
+    target: atMost(1.3)
+  },
+  redisSaveSlope: {
+    means: "time of our save on Redis at turn 1,000, divided by that at turn 100",
+    better: "lower",
+    target: atMost(1.3)
+  },
   loadVsLangGraphAt1000: {
     means: "time in which LangGraph reads 2,000 messages, divided by that of ours on Postgres",
+    better: "higher"
+  },
+  loadVsLangGraphDeltasAt1000: {
+    means: "the same with LangGraph's DeltaChannel (beta), 40 turns after it was stored as a whole",
     better: "higher"
   },
   listMillisOf10000: {
@@ -77,7 +93,11 @@ export const ratios: Readonly<Record<string, Ratio>> = {
     better: "lower",
     target: atMost(6)
   },
-  statementsPerPassOf50: { means: "the same with 50 agents at once", better: "lower" },
+  statementsPerPassOf50: {
+    means: "the same with 50 agents at once",
+    better: "lower",
+    target: { operator: "<", limit: 1 }
+  },
   flushesPerPassOf50: { means: "flushes of the log for a pass, 50 agents at once, every step sync", better: "lower" },
   recoverySeconds: {
     means: "seconds from kill -9 until another process continues, of which the lease takes recoveryLeaseSeconds",
@@ -85,7 +105,11 @@ export const ratios: Readonly<Record<string, Ratio>> = {
   },
   recoveryLeaseSeconds: { means: "seconds that a lease lives without renewal in that measurement", better: "lower" },
   handoverSeconds: { means: "seconds from SIGTERM until another process continues", better: "lower" },
-  idleStatementsPerSecond: { means: "statements per second of a process that has nothing to do", better: "lower" },
+  idleStatementsPerSecond: {
+    means: "statements per second of a process that has nothing to do",
+    better: "lower",
+    target: atMost(0.5)
+  },
   idleVsDbos: { means: "idle statements per second of DBOS, divided by ours", better: "higher" },
   snapshotVsGitStatus: {
     means:
@@ -105,20 +129,23 @@ export const ratios: Readonly<Record<string, Ratio>> = {
   httpVsPasses: { means: "the same, divided by the passes alone", better: "lower" },
   stepsPerSecondMemory: {
     means: "steps per second of passes of ten steps in the memory store, the slowest kind of synchronous steps",
-    better: "higher"
+    better: "higher",
+    target: atLeast(100_000)
   },
   stepVsTimeout: {
     means: "time of a synchronous step, divided by Effect.exit(Effect.timeout(step)) (worst kind)",
-    better: "lower"
+    better: "lower",
+    target: atMost(3)
   },
-  asyncStepVsTimeout: { means: "the same for an asynchronous step", better: "lower" },
+  asyncStepVsTimeout: { means: "the same for an asynchronous step", better: "lower", target: atMost(1.5) },
   importVsNeeded: {
     means: "time of an import of one of our modules, divided by that of what it needs anyway (worst module)",
-    better: "lower"
+    better: "lower",
+    target: atMost(2.5)
   },
   ownKilobytes: {
     means: "kB of our own code of a module in a bundle, minified and gzipped (largest)",
     better: "lower"
   },
-  bundleKilobytes: { means: "the same with what it takes of effect", better: "lower" }
+  bundleKilobytes: { means: "the same with what it takes of effect", better: "lower", target: atMost(300) }
 }

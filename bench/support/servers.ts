@@ -44,7 +44,7 @@ export const postgres = Effect.gen(function*() {
   }
   const url = new URL(server.url)
   url.pathname = `/${name}`
-  return { url: url.href, name, admin }
+  return { url: url.href, name, admin, isPrivate: server.isPrivate }
 })
 
 export const redis = Effect.acquireRelease(

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { execFile } from "node:child_process"
+import { rmSync } from "node:fs"
 import { join } from "node:path"
 
 interface Ended {
@@ -70,6 +71,9 @@ describe("a fleet under fire", () => {
       if (code === 0) continue
       assert.isAbove(Number(report["acceptedAfterFence"]), 0, complaints)
       assert.include(complaints, `VIOLATION on redis with seed ${seed}: acceptedAfterFence`)
+      const [, journals = ""] = /the journals are in (\S+)/.exec(complaints) ?? []
+      assert.notStrictEqual(journals, "", complaints)
+      rmSync(journals, { recursive: true })
       assert.match(complaints, /history of [0-9a-f-]{36}:\n {2}\{"e":"granted"/)
       return
     }

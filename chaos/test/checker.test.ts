@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { check, type Offence } from "../checker.ts"
+import { check } from "../checker.ts"
 import type { Contents, Stored } from "../contents.ts"
 import type { Entry, Line } from "../journal.ts"
+import { type Offence, silence } from "../offences.ts"
 
 const run = "run-1"
 const leaseMillis = 2000
@@ -68,6 +69,15 @@ const beat = (agentRun: string, seconds: number, fields: Fields = {}) =>
     ...fields
   })
 const both: Contents = { runs: [record, { ...record, run: "run-2" }], strays: [] }
+
+const report = {
+  e: "reported",
+  agent: "a",
+  key: undefined,
+  status: "ok",
+  origin: "executed",
+  recorded: true
+} as const
 
 type Case = readonly [what: string, offence: Offence, lines: ReadonlyArray<Line>, contents?: Contents]
 
@@ -172,6 +182,64 @@ const bad: ReadonlyArray<Case> = [
       line(11, { e: "did", call: "call-1", fence: 2 })
     ]
   ],
+  [
+    "a sync step that begins again although the next one had begun, whatever was acknowledged",
+    "repeatedSyncSteps",
+    [
+      ...good,
+      line(2.5, { e: "step", step: "fetch", sync: true }),
+      line(3, { e: "step", step: "compare", sync: false }),
+      line(11, { e: "step", step: "fetch", sync: true, fence: 2 })
+    ]
+  ],
+  ["a claim after the end", "doubleClaims", [...good, line(20, { ...claim, fence: 3, rows: rows("one", "two") })]],
+  [
+    "a fence that is smaller than one before",
+    "doubleClaims",
+    [begun, saved, line(8, { ...claim, fence: 3, rows: rows("one", "two") }), claimed, asked, settled]
+  ],
+  [
+    "a claim while the lease lives, after a settlement that was refused",
+    "doubleClaims",
+    [
+      begun,
+      saved,
+      line(2.2, { e: "asked", op: "settle" }),
+      line(3, { ...claim, rows: rows("one", "two") }),
+      asked,
+      settled
+    ]
+  ],
+  [
+    "a run that fails although nothing in it does",
+    "failed",
+    [...good.slice(0, 4), line(12, { e: "settled", status: "error", fence: 2 })],
+    kept({ status: "error" })
+  ],
+  [
+    "a report of a run that is in flight",
+    "lostAcknowledged",
+    [begun, saved, line(3, report)],
+    kept({ state: "in flight", status: undefined, position: 2, iteration: 1 })
+  ],
+  ["a report that the record does not agree with", "lostAcknowledged", [
+    ...good,
+    line(13, { ...report, status: "warning" })
+  ]],
+  ["a pass that is reported well and was not recorded", "lostAcknowledged", [
+    ...good,
+    line(13, { ...report, recorded: false })
+  ]],
+  [
+    "a key that is answered with the run of another",
+    "doubleClaims",
+    [
+      beat(run, 1, { key: "k" }),
+      line(2, { e: "asked", op: "settle" }),
+      line(13, { ...report, agent: "triage", key: "other" })
+    ]
+  ],
+  ["a caller who is told of a bug", "defects", [...good, line(13, { e: "defect", what: "TypeError" })]],
   ["a run that is settled twice", "settledTwice", [...good, line(13, { e: "settled", status: "ok", fence: 2 })]],
   ["rows of a run that has ended", "leftBehind", good, kept({ residue: ["2 rows"] })],
   ["rows of no run", "leftBehind", good, { ...kept(), strays: ["2 rows of run-3"] }]
@@ -198,6 +266,36 @@ describe("the checker of the chaos harness", () => {
   it("finds nothing in a step that begins again because its outcome was not acknowledged", () => {
     const steps = [line(2, { e: "step", step: "fetch" }), line(11, { e: "step", step: "fetch", fence: 2 })]
     assert.deepStrictEqual(found([...good, ...steps]), [])
+  })
+
+  it("finds nothing in a sync step that begins again because the store did not answer", () => {
+    const steps = [
+      line(2, { e: "step", step: "fetch", sync: true }),
+      line(2.5, { e: "unanswered", op: "save" }),
+      line(3, { e: "step", step: "compare", sync: false }),
+      line(11, { e: "step", step: "fetch", sync: true, fence: 2 })
+    ]
+    assert.deepStrictEqual(found([...good, ...steps]), [])
+  })
+
+  it("finds nothing in reports that the records agree with", () => {
+    const joined = line(13, { ...report, origin: "joined", key: "mine", agent: "triage" })
+    assert.deepStrictEqual(found([...good, line(12.5, report), joined]), [])
+  })
+
+  it("finds nothing in a pass that is given up after two attempts without progress", () => {
+    const given = line(10, { ...claim, exhausted: true, rows: rows("one", "two") })
+    const ended = line(12, { e: "settled", status: "error", fence: 2 })
+    assert.deepStrictEqual(found([begun, saved, given, asked, ended], kept({ status: "error" })), [])
+  })
+
+  it("takes what has not ended for stuck when the store is silent", () => {
+    const other = { ...begun, run: "run-2" }
+    assert.deepStrictEqual(
+      silence([...good, other], "gone").map(({ offence, run }) => [offence, run]),
+      [["stuck", "run-2"]]
+    )
+    assert.lengthOf(silence(good, "gone"), 1)
   })
 
   it("finds nothing in passes of an agent one after the other", () => {

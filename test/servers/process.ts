@@ -8,14 +8,21 @@ import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { isRoot, unprivileged } from "./install.ts"
 
-export const freePort = async (): Promise<number> => {
-  const server = createServer().listen(0, "127.0.0.1")
-  await once(server, "listening")
-  const address = server.address()
-  server.close()
-  await once(server, "close")
-  if (address === null || typeof address === "string") throw new Error("no free port was found")
-  return address.port
+const isFree = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const server = createServer().once("error", () => resolve(false))
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)))
+  })
+
+/**
+ * A port that no outgoing connection of the machine is given: a server that is down for a moment gets it back, and who
+ * asks for it meanwhile does not by chance connect to itself. The bus of a Redis Cluster, 10,000 above, is such a one too.
+ */
+export const freePort = async (tries = 100): Promise<number> => {
+  const port = 10_000 + Math.floor(Math.random() * 12_768)
+  if (await isFree(port)) return port
+  if (tries === 0) throw new Error("no free port was found")
+  return freePort(tries - 1)
 }
 
 /** A folder that the server owns and that is gone with this process. */

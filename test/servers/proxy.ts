@@ -1,7 +1,6 @@
 /** A way to a server that counts bytes and can be cut, at any byte and for any time. */
 import { once } from "node:events"
 import { createConnection, createServer, type Socket } from "node:net"
-import { inOrder } from "./inOrder.ts"
 
 /** The way, and what a test does to it. */
 export interface Proxy {
@@ -23,6 +22,30 @@ export interface Proxy {
   /** Lets everything through again, at once. */
   readonly restore: () => void
   readonly close: () => void
+}
+
+/**
+ * Calls later what is called now, by a delay that may change, and never in another order: bytes of a connection do not
+ * overtake each other, also when a timer comes late.
+ */
+export const inOrder = (delayMillis: () => number): (call: () => void) => void => {
+  const waiting: Array<{ readonly at: number; readonly call: () => void }> = []
+  let last = 0
+  const callThoseDue = (): void => {
+    for (let next = waiting[0]; next !== undefined; next = waiting[0]) {
+      const early = next.at - performance.now()
+      if (early > 0) return void setTimeout(callThoseDue, early)
+      waiting.shift()
+      next.call()
+    }
+  }
+  return (call) => {
+    const now = performance.now()
+    last = Math.max(last, now + delayMillis())
+    if (last <= now && waiting.length === 0) return call()
+    waiting.push({ at: last, call })
+    if (waiting.length === 1) setTimeout(callThoseDue, last - now)
+  }
 }
 
 export const startProxy = async (target: string, defaultPort: number): Promise<Proxy> => {
@@ -60,7 +83,8 @@ export const startProxy = async (target: string, defaultPort: number): Promise<P
       const part = chunk.subarray(0, left)
       left -= part.length
       // The test goes on when the server has what it was to get.
-      there(() => part.length > 0 ? void upstream.write(part, () => left === 0 && stop()) : stop())
+      if (part.length > 0) there(() => upstream.write(part, () => left === 0 && stop()))
+      else stop()
     })
     upstream.on("data", (chunk: Buffer) => {
       bytes.received += chunk.length

@@ -2,10 +2,11 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process"
 import { once } from "node:events"
 import { chownSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
-import { connect, createServer } from "node:net"
+import { connect } from "node:net"
 import { delimiter, join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { installPackage, isExecutable, isRoot, unprivileged } from "./install.ts"
+import { freePort } from "./process.ts"
 
 const usualPlaces = ["/usr/bin", "/usr/local/bin", "/usr/sbin", "/opt/homebrew/bin", "/usr/lib/redis/bin"]
 
@@ -22,16 +23,6 @@ const redisBinary = (): string => {
   const installed = find()
   if (installed === undefined) throw new Error("redis-server was installed, but was not found")
   return installed
-}
-
-const freePort = async (): Promise<number> => {
-  const server = createServer().listen(0, "127.0.0.1")
-  await once(server, "listening")
-  const address = server.address()
-  server.close()
-  await once(server, "close")
-  if (address === null || typeof address === "string") throw new Error("no free port was found")
-  return address.port
 }
 
 // The shell outlives whoever started it by a moment: when its input ends, also because the tests were killed, it takes

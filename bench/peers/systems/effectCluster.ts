@@ -27,7 +27,11 @@ const steps = Five.toLayer(Effect.fnUntraced(function*({ from }) {
 export const open: Open = async ({ url, variant }) => {
   const layer = steps.pipe(
     Layer.provideMerge(ClusterWorkflowEngine.layer),
-    Layer.provideMerge(SingleRunner.layer({ runnerStorage: variant === "memory" ? "memory" : "sql" })),
+    Layer.provideMerge(SingleRunner.layer({
+      runnerStorage: variant === "memory" ? "memory" : "sql",
+      // On by default, and of no use where there is one runner.
+      shardingConfig: { simulateRemoteSerialization: false }
+    })),
     Layer.provide([PgClient.layer({ url: Redacted.make(url), maxConnections: 20 }), Digest.layerWebCrypto])
   )
   const runtime = ManagedRuntime.make(layer)

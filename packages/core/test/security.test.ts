@@ -60,6 +60,11 @@ const bomb = (bytes: number): string =>
   `1.1.z.:${Base64.encode(new Uint8Array(deflateRawSync(Buffer.alloc(bytes, 32))))}`
 
 it.layer(stores)("security: a poisoned row", (it) => {
+  it("may take 16 MiB stored and 64 MiB inflated unless the host says otherwise", () => {
+    const { maxBytes, maxInflatedBytes } = MessageCodec.make(Text)
+    assert.deepStrictEqual({ maxBytes, maxInflatedBytes }, { maxBytes: 16 * 2 ** 20, maxInflatedBytes: 64 * 2 ** 20 })
+  })
+
   it.effect(
     "that inflates without end is given up at the limit, in messages and in notes",
     () =>

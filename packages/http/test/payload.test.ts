@@ -68,6 +68,14 @@ describe("HeartbeatHandler", () => {
         assert.strictEqual((yield* beat(call, { body, headers: { "idempotency-key": "deep" } })).status, 400)
       }))
 
+    it.live("nested 100 levels below its top is taken, and 101 is 400", () =>
+      Effect.gen(function*() {
+        const { call } = yield* standard
+        const nested = (levels: number): string => "[".repeat(levels) + "]".repeat(levels)
+        assert.strictEqual((yield* beat(call, { body: nested(101) })).status, 200)
+        assert.strictEqual((yield* beat(call, { body: nested(102) })).status, 400)
+      }))
+
     for (
       const [title, headers] of [
         ["a form", { "content-type": "application/x-www-form-urlencoded" }],
