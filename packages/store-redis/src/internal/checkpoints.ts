@@ -72,6 +72,12 @@ const addDelta = (fields: Array<string | number>, delta: Delta): void => {
   if (delta.workspace !== undefined) fields.push("ws", Text.encode(delta.workspace))
 }
 
+const rangesOf = (segments: Delta["segments"]): string => {
+  let ranges = ""
+  for (const segment of segments) ranges += `${ranges === "" ? "" : ";"}${segment[0]},${segment[1]}`
+  return ranges
+}
+
 const states: Readonly<Record<string, "renewed" | "fenced" | "gone">> = {
   renewed: "renewed",
   fenced: "fenced",
@@ -134,6 +140,10 @@ export const make = (partitions: Partitions): Service => {
     })
   }
 
+  // The saves of one owner ask for the same, turn after turn.
+  let ttl: Duration.Duration | undefined
+  let ttlMillis = 0
+
   const saveRows = (lease: Lease, delta: Delta): ReturnType<Service["save"]> => {
     const { fence, owner, runId } = lease
     if (delta.rows.length > maxRows) {
@@ -142,8 +152,12 @@ export const make = (partitions: Partitions): Service => {
     if (delta.iteration !== undefined && !Number.isSafeInteger(delta.iteration)) {
       return Effect.fail(Errors.refused("save", `the iteration ${delta.iteration} is not a whole number`))
     }
-    const args: Array<string | number> = [runId, Text.encode(owner), fence, millisOf(delta.ttl), delta.position, 0]
-    args.push(name(), delta.segments.map(([from, to]) => `${from},${to}`).join(";"))
+    if (delta.ttl !== ttl) {
+      ttl = delta.ttl
+      ttlMillis = millisOf(ttl)
+    }
+    const args: Array<string | number> = [runId, Text.encode(owner), fence, ttlMillis, delta.position, 0, name()]
+    args.push(rangesOf(delta.segments))
     addDelta(args, delta)
     args[5] = args.length + 1
     for (const row of delta.rows) args.push(Text.encode(row))
