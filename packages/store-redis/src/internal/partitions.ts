@@ -102,10 +102,9 @@ export const make = (client: Redis | Cluster, settings: Settings): Effect.Effect
 
     // Two keys that never exist: while a Cluster moves the slot, keys are here and there, and for a script that names
     // two and finds them not, Redis says so (TRYAGAIN) instead of running it on half of them. Elsewhere one will do.
-    const keys = (base: string): ReadonlyArray<string | number> =>
-      client.isCluster ? [2, base, `${base}:absent`] : [1, base]
-    const keysOf = bases.map(keys)
-    const noKeys = keys(`{${prefix}:none}`)
+    const keysOf = (base: string): ReadonlyArray<string> => client.isCluster ? [base, `${base}:absent`] : [base]
+    const keysOfAll = bases.map(keysOf)
+    const noKeys = keysOf(`{${prefix}:none}`)
 
     /** Many arguments of a function go over the stack, which has no room for a hundred thousand. */
     const run = (
@@ -114,8 +113,10 @@ export const make = (client: Redis | Cluster, settings: Settings): Effect.Effect
       partition: number,
       args: ReadonlyArray<string | number>
     ): Promise<unknown> => {
-      const all = [what, ...keysOf[partition] ?? noKeys, ...args]
-      return client.call(command, all)
+      const keys = keysOfAll[partition] ?? noKeys
+      return args.length < 1000
+        ? client[command](what, keys.length, ...keys, ...args)
+        : client.call(command, [what, keys.length, ...keys, ...args])
     }
 
     const millis = Duration.toMillis(timeout)
