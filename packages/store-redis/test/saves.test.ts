@@ -6,20 +6,15 @@ import { append, begun, hostClient, inputFor, onServer, ownServer, ttl } from ".
 /** A store, and what the server keeps of its runs. */
 const opened = (name: string) =>
   Effect.gen(function*() {
-    const options = onServer(name)
+    const options = { ...onServer(name), partitions: 1 }
     const stores = yield* RedisStore.make(options)
     const client = yield* hostClient(inject("redisUrl"))
-    const key = (end: string) =>
-      Effect.map(
-        Effect.promise(() => client.keys(`{${options.prefix}:*}:${end}`)),
-        ([key = ""]) => key
-      )
+    const key = (end: string) => `{${options.prefix}:00}:${end}`
     return {
       stores,
-      rows: (id: string) => Effect.flatMap(key(`rows:${id}`), (key) => Effect.promise(() => client.lrange(key, 0, -1))),
-      lease: (id: string) => Effect.flatMap(key(`run:${id}`), (key) => Effect.promise(() => client.hget(key, "lease"))),
-      placed: (set: string, id: string) =>
-        Effect.flatMap(key(set), (key) => Effect.promise(() => client.zscore(key, id)))
+      rows: (id: string) => Effect.promise(() => client.lrange(key(`rows:${id}`), 0, -1)),
+      lease: (id: string) => Effect.promise(() => client.hget(key(`run:${id}`), "lease")),
+      placed: (set: string, id: string) => Effect.promise(() => client.zscore(key(set), id))
     }
   })
 
