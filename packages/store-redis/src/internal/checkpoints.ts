@@ -72,6 +72,12 @@ const addDelta = (fields: Array<string | number>, delta: Delta): void => {
   if (delta.workspace !== undefined) fields.push("ws", Text.encode(delta.workspace))
 }
 
+const rangesOf = (segments: Delta["segments"]): string => {
+  let ranges = ""
+  for (const segment of segments) ranges += `${ranges === "" ? "" : ";"}${segment[0]},${segment[1]}`
+  return ranges
+}
+
 const states: Readonly<Record<string, "renewed" | "fenced" | "gone">> = {
   renewed: "renewed",
   fenced: "fenced",
@@ -134,20 +140,39 @@ export const make = (partitions: Partitions): Service => {
     })
   }
 
+  /** What each save of a lease sends. */
+  const holds = new WeakMap<Lease, { readonly partition: number; readonly owner: string; readonly fence: string }>()
+  const holdOf = (lease: Lease) => {
+    let hold = holds.get(lease)
+    if (hold === undefined) {
+      hold = { partition: ofRun(lease.runId), owner: Text.encode(lease.owner), fence: String(lease.fence) }
+      holds.set(lease, hold)
+    }
+    return hold
+  }
+  // One process asks for the same time nearly always.
+  let ttl: Duration.Duration | undefined
+  let ttlMillis = 0
+
   const saveRows = (lease: Lease, delta: Delta): ReturnType<Service["save"]> => {
-    const { fence, owner, runId } = lease
+    const { runId } = lease
+    const hold = holdOf(lease)
     if (delta.rows.length > maxRows) {
       return Effect.fail(Errors.refused("save", `one save appends up to ${maxRows} messages, not ${delta.rows.length}`))
     }
     if (delta.iteration !== undefined && !Number.isSafeInteger(delta.iteration)) {
       return Effect.fail(Errors.refused("save", `the iteration ${delta.iteration} is not a whole number`))
     }
-    const args: Array<string | number> = [runId, Text.encode(owner), fence, millisOf(delta.ttl), delta.position, 0]
-    args.push(name(), delta.segments.map(([from, to]) => `${from},${to}`).join(";"))
+    if (delta.ttl !== ttl) {
+      ttl = delta.ttl
+      ttlMillis = millisOf(ttl)
+    }
+    const args: Array<string | number> = [runId, hold.owner, hold.fence, ttlMillis, delta.position, 0, name()]
+    args.push(rangesOf(delta.segments))
     addDelta(args, delta)
     args[5] = args.length + 1
     for (const row of delta.rows) args.push(Text.encode(row))
-    return ask("save", save, ofRun(runId), args, (reply): ReturnType<Service["save"]> => {
+    return ask("save", save, hold.partition, args, (reply): ReturnType<Service["save"]> => {
       if (reply === "gone" || reply === "fenced") return refused(runId, reply)
       if (Array.isArray(reply)) return Effect.fail(new Conflict({ runId, position: Read.number(reply[0]) }))
       const saved = Read.number(reply)

@@ -1,9 +1,11 @@
 import type { AgentName } from "@everbeat/core/AgentName"
 import { bucketOf, bucketOfAgent, type RunId } from "@everbeat/core/RunId"
 import { StoreError } from "@everbeat/core/StoreError"
-import type * as Clock from "effect/Clock"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import type { Cluster, Redis } from "ioredis"
 import * as Errors from "./errors.ts"
 import { begin } from "./lua/begin.ts"
@@ -95,13 +97,14 @@ export const make = (client: Redis | Cluster, settings: Settings): Effect.Effect
     const all = Array.from({ length: partitions }, (_, index) => index)
     const bases = all.map((index) => `{${prefix}:${String(index).padStart(2, "0")}}`)
 
-    const session = crypto.randomUUID()
+    const session = `${crypto.randomUUID()}:`
     let calls = 0
 
     // Two keys that never exist: while a Cluster moves the slot, keys are here and there, and for a script that names
-    // two and finds them not, Redis says so (TRYAGAIN) instead of running it on half of them.
-    const keys = bases.map((base) => [base, `${base}:absent`] as const)
-    const noKeys = [`{${prefix}:none}`, `{${prefix}:none}:absent`] as const
+    // two and finds them not, Redis says so (TRYAGAIN) instead of running it on half of them. Elsewhere one will do.
+    const keysOf = (base: string): ReadonlyArray<string> => client.isCluster ? [base, `${base}:absent`] : [base]
+    const keysOfAll = bases.map(keysOf)
+    const noKeys = keysOf(`{${prefix}:none}`)
 
     /** Many arguments of a function go over the stack, which has no room for a hundred thousand. */
     const run = (
@@ -110,10 +113,10 @@ export const make = (client: Redis | Cluster, settings: Settings): Effect.Effect
       partition: number,
       args: ReadonlyArray<string | number>
     ): Promise<unknown> => {
-      const [base, absent] = keys[partition] ?? noKeys
+      const keys = keysOfAll[partition] ?? noKeys
       return args.length < 1000
-        ? client[command](what, 2, base, absent, ...args)
-        : client.call(command, [what, 2, base, absent, ...args])
+        ? client[command](what, keys.length, ...keys, ...args)
+        : client.call(command, [what, keys.length, ...keys, ...args])
     }
 
     const millis = Duration.toMillis(timeout)
@@ -124,34 +127,43 @@ export const make = (client: Redis | Cluster, settings: Settings): Effect.Effect
       return limit
     }
 
-    /** One callback: racing two fibers would cost more than the script does. */
-    const limited = <A, B, E>(
+    /**
+     * One callback: racing two fibers would cost more than the script does. What can wait is done while the command is
+     * on its way, or when its answer was handed over.
+     */
+    const answered = <A, B, E>(
       operation: string,
       send: () => Promise<A>,
       answer: (value: A) => Effect.Effect<B, E>,
-      again: (cause: unknown) => Promise<A> = (cause) => Promise.reject(cause)
+      again?: (cause: unknown) => Promise<A> | undefined
     ): Effect.Effect<B, E | StoreError> =>
-      Effect.clockWith((clock) =>
-        Effect.callback<B, E | StoreError>((resume) => {
-          const stop = limitBy(clock).start(() => resume(Effect.fail(Errors.timeout(operation, millis))))
-          const answered = (value: A): void => {
-            stop()
-            resume(answer(value))
-          }
-          const failed = (cause: unknown): void => {
-            stop()
-            resume(Effect.fail(Errors.fromClient(operation, cause)))
-          }
-          try {
-            send().then(answered, (cause: unknown) => again(cause).then(answered, failed))
-          } catch (cause) {
-            failed(cause)
-          }
-          return Effect.sync(stop)
+      Effect.callback<B, E | StoreError>((resume) => {
+        const refuse = (cause: unknown): void => resume(Effect.fail(Errors.fromClient(operation, cause)))
+        let sent: Promise<A>
+        try {
+          sent = send()
+        } catch (cause) {
+          return refuse(cause)
+        }
+        const clock = Context.get(Fiber.getCurrent()?.context ?? Context.empty(), Clock.Clock)
+        const stop = limitBy(clock).start(() => resume(Effect.fail(Errors.timeout(operation, millis))))
+        const succeeded = (value: A): void => {
+          resume(answer(value))
+          stop()
+        }
+        const failed = (cause: unknown): void => {
+          refuse(cause)
+          stop()
+        }
+        sent.then(succeeded, (cause: unknown) => {
+          const repeated = again?.(cause)
+          if (repeated === undefined) failed(cause)
+          else repeated.then(succeeded, failed)
         })
-      )
+        return Effect.sync(stop)
+      })
 
-    const command: Partitions["command"] = (operation, send) => limited(operation, () => send(client), Effect.succeed)
+    const command: Partitions["command"] = (operation, send) => answered(operation, () => send(client), Effect.succeed)
 
     const ask: Partitions["ask"] = <A, E>(
       operation: string,
@@ -160,7 +172,7 @@ export const make = (client: Redis | Cluster, settings: Settings): Effect.Effect
       args: ReadonlyArray<string | number>,
       parse: (reply: Reply) => Effect.Effect<A, E>
     ) =>
-      limited(
+      answered(
         operation,
         () => run("evalsha", hashes.get(script) ?? "", partition, args),
         (reply): Effect.Effect<A, E | StoreError> => {
@@ -171,7 +183,7 @@ export const make = (client: Redis | Cluster, settings: Settings): Effect.Effect
           }
         },
         // The server was restarted, or the script never ran there: this time it travels along, and stays.
-        (cause) => isUnknownScript(cause) ? run("eval", script.lua, partition, args) : Promise.reject(cause)
+        (cause) => isUnknownScript(cause) ? run("eval", script.lua, partition, args) : undefined
       )
 
     return {
@@ -180,7 +192,7 @@ export const make = (client: Redis | Cluster, settings: Settings): Effect.Effect
       ofRun: (runId) => bucketOf(runId) % partitions,
       ofAgent: (agentName) => bucketOfAgent(agentName) % partitions,
       command,
-      name: () => `${session}:${(calls++).toString(36)}`,
+      name: () => session + calls++,
       ask,
       call: (operation, script, partition, args, parse) =>
         ask(operation, script, partition, args, (reply) => Effect.succeed(parse(reply)))

@@ -6,13 +6,14 @@
 
 /** Begins an escaped text, and each escape in it: a private character, which no text is likely to begin with. */
 const mark = "\ue000"
+const markCode = mark.charCodeAt(0)
 
 const loneOrMark = /[\ud800-\udfff\ue000]/gu
 const escaped = /\ue000([0-9a-f]{4})/gu
 
 /** A text as Redis can keep it. */
 export const encode = (text: string): string =>
-  text.startsWith(mark) || !text.isWellFormed()
+  text.charCodeAt(0) === markCode || !text.isWellFormed()
     ? mark + text.replace(loneOrMark, (char) => mark + char.charCodeAt(0).toString(16).padStart(4, "0"))
     : text
 

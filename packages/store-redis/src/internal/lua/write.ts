@@ -1,8 +1,13 @@
 import * as Shared from "./shared.ts"
 
 /**
- * The one script that runs at every turn, so it shares nothing: each function that a script defines is made again
- * whenever it runs. Redis itself writes whole numbers out in full.
+ * The one script that runs at every turn, so it shares nothing, each function that a script defines being made again
+ * whenever it runs, and it does without each command that it can: one costs more within a script than what it does.
+ * Redis itself writes whole numbers out in full.
+ *
+ * The rows go first: how many there are then says whether their place was free. Where it was not, they are taken back;
+ * nobody sees what a script has not finished. A run that is in `due` is not exhausted, and no save makes it so: only
+ * for one that is elsewhere, the script looks where it belongs.
  *
  * ARGV: id, owner, fence, ttl, position, where the rows begin, call, segments, fields and their values, rows. Answers
  * twice the position, and one more when a cancel was requested.
@@ -11,43 +16,53 @@ export const save = Shared.script(
   "save",
   `
 local call, argv, id = redis.call, ARGV, ARGV[1]
-local k, rows = KEYS[1] .. ':run:' .. id, KEYS[1] .. ':rows:' .. id
-local h = call('HMGET', k, 'fence', 'owner', 'released', 'n', 'max', 'stalled', 'cancel', 'call')
+local k, rows, due = KEYS[1] .. ':run:' .. id, KEYS[1] .. ':rows:' .. id, KEYS[1] .. ':due'
+local h = call('HMGET', k, 'fence', 'owner', 'released', 'cancel', 'call')
 if not h[1] then return 'gone' end
 if h[1] ~= argv[3] or h[2] ~= argv[2] or h[3] then return 'fenced' end
-local position = call('LLEN', rows)
-local cancel = h[7] and 1 or 0
-if h[8] == argv[7] then return 2 * position + cancel end
-if position ~= argv[5] + 0 then return { position } end
+local cancel = h[4] and 1 or 0
+if h[5] == argv[7] then return 2 * call('LLEN', rows) + cancel end
 local first, last = argv[6] + 0, #argv
-local changed = last >= first
-if not changed then
-  for i = 9, first - 1, 2 do
-    local name = argv[i]
-    if (name == 'notes' or name == 'ws') and call('HGET', k, name) ~= argv[i + 1] then changed = true end
+local count = last - first + 1
+local changed = count > 0
+local position
+if changed and count < 1000 then
+  position = call('RPUSH', rows, unpack(argv, first))
+  if position ~= argv[5] + count then
+    call('LTRIM', rows, 0, -1 - count)
+    return { position - count }
+  end
+else
+  position = call('LLEN', rows)
+  if position ~= argv[5] + 0 then return { position } end
+  -- Lua can hand over a few thousand values at once.
+  for i = first, last, 1000 do
+    position = call('RPUSH', rows, unpack(argv, i, math.min(i + 999, last)))
+  end
+  if not changed then
+    for i = 9, first - 1, 2 do
+      local name = argv[i]
+      if (name == 'notes' or name == 'ws') and call('HGET', k, name) ~= argv[i + 1] then changed = true end
+    end
   end
 end
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local lease = now + argv[4]
-call('HSET', k, 'lease', lease, 'upd', now, 'call', argv[7], 'segs', argv[8], unpack(argv, 9, first - 1))
-if last - first < 1000 then
-  if last >= first then position = call('RPUSH', rows, unpack(argv, first)) end
+if changed then
+  call('HSET', k, 'lease', lease, 'upd', now, 'call', argv[7], 'stalled', '0', 'segs', argv[8], unpack(argv, 9, first - 1))
 else
-  -- Lua can hand over a few thousand values at once.
-  for i = first, last, 1000 do
-    position = call('RPUSH', rows, unpack(argv, i, math.min(i + 999, last)))
+  call('HSET', k, 'lease', lease, 'upd', now, 'call', argv[7], 'segs', argv[8], unpack(argv, 9, first - 1))
+end
+if call('ZADD', due, 'XX', 'CH', lease, id) == 0 and not call('ZSCORE', due, id) then
+  local n = call('HMGET', k, 'n', 'max', 'stalled')
+  if n[1] - n[2] >= 0 or n[3] - 2 >= 0 then
+    call('ZADD', KEYS[1] .. ':spent', lease, id)
+  else
+    call('ZADD', due, lease, id)
+    call('ZREM', KEYS[1] .. ':spent', id)
   end
 end
-local used = h[4] - h[5] >= 0
-local spent = used
-if changed and h[6] ~= '0' then
-  call('HSET', k, 'stalled', '0')
-  if not used and h[6] - 2 >= 0 then call('ZREM', KEYS[1] .. ':spent', id) end
-elseif not used then
-  spent = h[6] - 2 >= 0
-end
-call('ZADD', KEYS[1] .. (spent and ':spent' or ':due'), lease, id)
 return 2 * position + cancel
 `
 )
