@@ -89,7 +89,7 @@ const tell = (
     say(`VIOLATION on ${store} with seed ${seed}: ${offence}: ${run}: ${what}`)
   }
   if (violations.length > 10) say(`... and ${violations.length - 10} more`)
-  for (const run of new Set(violations.slice(0, 3).map(({ run }) => run))) {
+  for (const run of new Set(violations.slice(0, 3).flatMap(({ run }) => run === "" ? [] : [run]))) {
     say(`history of ${run}:`)
     for (const line of runs.get(run) ?? []) say(`  ${JSON.stringify(line)}`)
   }

@@ -20,6 +20,7 @@ import type { Report } from "../Report.ts"
 import * as RunId from "../RunId.ts"
 import type { RunStore } from "../RunStore.ts"
 import { ActivePass, type PassView } from "./activePass.ts"
+import { begunBefore } from "./begunBefore.ts"
 import { boundCheckpoints, boundRuns } from "./boundedStore.ts"
 import { warnOfSecondEffect } from "./copies.ts"
 import { type Definition, definitionOf } from "./definition.ts"
@@ -116,7 +117,7 @@ export const makeEngine = Effect.fnUntraced(function*(
       idempotency,
       resumes: definition.onDefinitionChange === "fail" ? "same-hash" : "same-name"
     }).pipe(Effect.catchTags({
-      RunExists: Effect.die, // run ids are made here, at random
+      RunExists: begunBefore, // run ids are made here, at random
       OtherDefinition: ({ name, runId }) => Effect.fail(new DefinitionChanged({ runId, name }))
     }))
     if (answer._tag === "Replayed") return settledPass(answer.run, "replayed")

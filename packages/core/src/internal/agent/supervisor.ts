@@ -22,6 +22,7 @@ import * as RunId from "../../RunId.ts"
 import type { RunStore } from "../../RunStore.ts"
 import { OtherDefinition, type StoreError } from "../../StoreError.ts"
 import { Workspace } from "../../Workspace.ts"
+import { begunBefore } from "../begunBefore.ts"
 import { boundRuns } from "../boundedStore.ts"
 import { joinHub } from "../checkpointer/hub.ts"
 import { warnOfSecondEffect } from "../copies.ts"
@@ -132,7 +133,7 @@ export const makeSupervisor = Effect.fnUntraced(function*(
       exclusive: false,
       idempotency,
       resumes: "same-name"
-    }).pipe(Effect.catchTag("RunExists", Effect.die)) // run ids are made here, at random
+    }).pipe(Effect.catchTag("RunExists", begunBefore)) // run ids are made here, at random
     if (answer._tag === "Replayed") return { active: undefined, handle: replayed(definition, answer.run) }
     if (stopping) { // meanwhile: nothing has run, and nobody asks for a run that was not begun
       const { lease } = answer
