@@ -20,9 +20,9 @@ describe("lanes", () => {
 
   it("share out what waits, but not what is little, and everything when all are taken", () => {
     const lanes = new Lanes()
-    assert.deepStrictEqual([1, 16, 48].map((waiting) => lanes.share(waiting)), [1, 16, 16])
+    assert.deepStrictEqual([1, 10, 48].map((waiting) => lanes.share(waiting)), [1, 10, 16])
     lanes.enter()
-    assert.deepStrictEqual([1, 16, 48].map((waiting) => lanes.share(waiting)), [1, 16, 24])
+    assert.deepStrictEqual([1, 10, 48].map((waiting) => lanes.share(waiting)), [1, 10, 24])
     for (let more = 0; more < 3; more++) lanes.enter()
     assert.strictEqual(lanes.share(48), 48)
   })
