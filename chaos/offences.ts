@@ -54,3 +54,9 @@ export const silence = (lines: ReadonlyArray<Line>, cause: unknown): ReadonlyArr
   const what = `the store does not answer any more: ${String(cause)}`
   return (open.length === 0 ? [["", []] as const] : open).map(([run]) => ({ offence: "stuck", run, what }))
 }
+
+/** One of each kind first: many of one would hide the others where only some are shown. */
+export const foremost = (violations: ReadonlyArray<Violation>): ReadonlyArray<Violation> => {
+  const first = new Set(offences.flatMap((offence) => violations.find((one) => one.offence === offence) ?? []))
+  return [...first, ...violations.filter((one) => !first.has(one))]
+}

@@ -9,7 +9,7 @@ import { type Counts, inject } from "./faults.ts"
 import { Fleet, size } from "./fleet.ts"
 import { type Line, readJournals } from "./journal.ts"
 import type { StoreName } from "./messages.ts"
-import { byRun, type Offence, offences, only, silence, type Violation } from "./offences.ts"
+import { byRun, foremost, type Offence, offences, only, silence, type Violation } from "./offences.ts"
 import { random } from "./random.ts"
 import type { Sabotage } from "./sabotage.ts"
 import { startServer } from "./server.ts"
@@ -85,11 +85,11 @@ const tell = (
   lines: ReadonlyArray<Line>
 ): void => {
   const runs = byRun(lines)
-  for (const { offence, run, what } of violations.slice(0, 10)) {
+  for (const { offence, run, what } of foremost(violations).slice(0, 10)) {
     say(`VIOLATION on ${store} with seed ${seed}: ${offence}: ${run}: ${what}`)
   }
   if (violations.length > 10) say(`... and ${violations.length - 10} more`)
-  for (const run of new Set(violations.slice(0, 3).flatMap(({ run }) => run === "" ? [] : [run]))) {
+  for (const run of new Set(foremost(violations).slice(0, 3).flatMap(({ run }) => run === "" ? [] : [run]))) {
     say(`history of ${run}:`)
     for (const line of runs.get(run) ?? []) say(`  ${JSON.stringify(line)}`)
   }

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { check } from "../checker.ts"
 import type { Contents, Stored } from "../contents.ts"
 import type { Entry, Line } from "../journal.ts"
-import { type Offence, silence } from "../offences.ts"
+import { foremost, type Offence, silence, type Violation } from "../offences.ts"
 
 const run = "run-1"
 const leaseMillis = 2000
@@ -304,5 +304,15 @@ describe("the checker of the chaos harness", () => {
 
   it.for(bad)("finds %s", ([, offence, lines, contents]) => {
     assert.include(found(lines, contents), offence)
+  })
+})
+
+describe("what is shown of many violations", () => {
+  it("begins with one of each kind", () => {
+    const of = (offence: Offence, run: number): Violation => ({ offence, run: `run-${run}`, what: "" })
+    const lost = Array.from({ length: 20 }, (_, n) => of("lostAcknowledged", n))
+    const shown = foremost([...lost, of("stuck", 20)])
+    assert.deepStrictEqual(shown.slice(0, 3), [of("lostAcknowledged", 0), of("stuck", 20), of("lostAcknowledged", 1)])
+    assert.lengthOf(shown, 21)
   })
 })

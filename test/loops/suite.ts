@@ -37,27 +37,30 @@ export const suite = (store: string, layer: () => Layer.Layer<Stores, unknown>, 
       live(
         `makes every change once, whichever write the process is killed at (${point})`,
         Effect.gen(function*() {
-          const asked: Array<number> = []
-          const ends: Array<number> = []
           const told = new Set<string>()
-          const crashed = yield* Effect.forEach(most, (n) =>
+          const killed = (n: number) =>
             Effect.gen(function*() {
               const world = new World()
               const { atEnd, crashed, run } = yield* killedAt(make, world, n, point)
               assert.deepStrictEqual(world.changes, World.once, `each once, ${point} ${n}`)
               assert.deepStrictEqual([run.status, run.errors, run.result], ["ok", [], "All is done."], `${point} ${n}`)
               for (const text of world.told.flat()) told.add(text)
-              asked[n] = world.told.length
-              if (atEnd) ends.push(n)
-              return crashed
-            }).pipe(Effect.provide(layer())), { concurrency: 4 })
+              return { n, atEnd, crashed, asked: world.told.length }
+            }).pipe(Effect.provide(layer()))
+          const runs = yield* Effect.forEach(most, killed, { concurrency: 4 })
+          const crashed = runs.map(({ crashed }) => crashed)
           const writes = crashed.lastIndexOf(true) + 1
           assert.isAtLeast(writes, 6, "the run makes that many writes")
           assert.isFalse(crashed.at(-1), "one of them was not disturbed")
           if (point !== "unsent") assert.include([...told].join(), "outcome unknown", "some attempt was told so")
           // The model's last word is stored before the run ends, and is not asked for again.
+          const ends = runs.filter(({ atEnd }) => atEnd)
+          // What a server takes time for is coalesced: a run may have a write more or less, and be missed by its own number.
+          for (let again = 0; ends.length === 0 && again < 20; again++) {
+            ends.push(...(yield* Effect.forEach([writes - 1, writes, writes + 1], killed)).filter(({ atEnd }) => atEnd))
+          }
           assert.isNotEmpty(ends, "one of the writes ended the run")
-          for (const n of ends) assert.strictEqual(asked[n], asked.at(-1), `killed at its end, ${n}`)
+          for (const { asked, n } of ends) assert.strictEqual(asked, runs.at(-1)?.asked, `killed at its end, ${n}`)
         })
       )
     }
