@@ -156,13 +156,32 @@ const checkClaims = (lines: ReadonlyArray<Line>, leaseMicros: number, say: Say):
 }
 
 /**
- * Whether a line is of somebody who could not know that the run was another's: its machine was suspended, and its clock
- * stood still. What such an owner begins before its next write is refused is at-least-once: that is what fences are for.
+ * Whether a line is of somebody who could not know that the run was another's. Its machine was suspended, and its clock stood
+ * still; or it was frozen in the moment between its last look at the lease and what it began: then this is the first that it
+ * wrote since. What such an owner begins before its next write is refused is at-least-once: that is what fences are for.
  */
-const isUnaware = (lines: ReadonlyArray<Line>, suspended: ReadonlySet<string>) => {
+const isUnaware = (
+  lines: ReadonlyArray<Line>,
+  suspended: ReadonlySet<string>,
+  before: ReadonlyMap<Line, number>
+) => {
   const grants = only(lines, "granted")
   return (line: Line & { readonly fence: number }): boolean =>
-    suspended.has(line.w) && grants.some(({ fence, t }) => fence > line.fence && t < line.t)
+    grants.some(({ fence, t }) =>
+      fence > line.fence && t < line.t && (suspended.has(line.w) || (before.get(line) ?? line.t) < t)
+    )
+}
+
+/** When the worker of a line had written the line before it. */
+const linesBefore = (lines: ReadonlyArray<Line>): ReadonlyMap<Line, number> => {
+  const last = new Map<string, number>()
+  const before = new Map<Line, number>()
+  for (const line of lines) {
+    const t = last.get(line.w)
+    if (t !== undefined) before.set(line, t)
+    last.set(line.w, line.t)
+  }
+  return before
 }
 
 /**
@@ -181,8 +200,11 @@ const passedSyncSteps = (lines: ReadonlyArray<Line>) => {
 }
 
 /** What the store has acknowledged as done is not done again. */
-const checkRepeated = (lines: ReadonlyArray<Line>, suspended: ReadonlySet<string>, say: Say): void => {
-  const unaware = isUnaware(lines, suspended)
+const checkRepeated = (
+  lines: ReadonlyArray<Line>,
+  unaware: (line: Line & { readonly fence: number }) => boolean,
+  say: Say
+): void => {
   const steps = only(lines, "step").filter((line) => !unaware(line))
   const again = (name: string, since: number) => steps.find(({ step, t }) => step === name && t > since)
   for (const { save, step } of acknowledgedSteps(lines)) {
@@ -263,6 +285,7 @@ export const check = (
   const violations: Array<Violation> = strays.map((what) => ({ offence: "leftBehind", run: "", what }))
   const stored = new Map(runs.map((run) => [run.run, run]))
   const known = byRun(lines)
+  const before = linesBefore(lines)
   const suspended = new Set(only(lines, "up").filter(({ skew }) => skew === "suspended").map(({ w }) => w))
   for (const run of new Set([...known.keys(), ...stored.keys()])) {
     const own = known.get(run) ?? []
@@ -270,7 +293,7 @@ export const check = (
     checkLost(own, stored.get(run), say)
     checkFence(own, say)
     checkClaims(own, leaseMillis * 1000, say)
-    checkRepeated(own, suspended, say)
+    checkRepeated(own, isUnaware(own, suspended, before), say)
     checkEnd(own, stored.get(run), say)
   }
   return [...violations, ...checkAgents(known), ...checkReports(lines, stored)]

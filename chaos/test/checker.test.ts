@@ -171,7 +171,16 @@ const bad: ReadonlyArray<Case> = [
     ],
     kept({ steps: new Map([["fetch", "fetch began"]]) })
   ],
-  ["a step that begins after the end", "repeatedSyncSteps", [...good, line(13, { e: "step", step: "fetch" })]],
+  [
+    "a step that begins after the end, by a worker that has written something since another one has the run",
+    "repeatedSyncSteps",
+    [...good, line(12.9, { e: "told", what: "AgentBusy" }), line(13, { e: "step", step: "fetch" })]
+  ],
+  [
+    "the second step that begins after the end",
+    "repeatedSyncSteps",
+    [...good, line(13, { e: "step", step: "fetch" }), line(13.1, { e: "step", step: "compare" })]
+  ],
   [
     "a tool call that is made again after its outcome was durable",
     "repeatedCalls",
@@ -253,6 +262,10 @@ describe("the checker of the chaos harness", () => {
   it("finds nothing where a write was under way when the next owner claimed", () => {
     const late = { ...saved, t: 11 * second }
     assert.deepStrictEqual(found([begun, late, claimed, asked, settled]), [])
+  })
+
+  it("finds nothing in the first thing that a worker writes after it was frozen between its look at the lease and that", () => {
+    assert.deepStrictEqual(found([...good, line(13, { e: "step", step: "fetch" })]), [])
   })
 
   it("finds nothing in a claim right behind a release", () => {

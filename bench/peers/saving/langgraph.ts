@@ -117,7 +117,7 @@ const deltas = (saver: BaseCheckpointSaver): Pick<Candidate, "begin" | "save" | 
     load: Effect.promise(async () => {
       const history = await saver.getDeltaChannelHistory({ config, channels: ["messages"] })
       const { seed, writes } = history["messages"] ?? { writes: [] }
-      const channel = empty.fromCheckpoint(seed as DeltaSnapshot | undefined) // what `begin` or `save` has put there
+      const channel = empty.fromCheckpoint(seed instanceof DeltaSnapshot ? seed : undefined)
       channel.replayWrites(writes)
       return channel.get().length
     })
