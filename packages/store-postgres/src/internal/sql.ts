@@ -29,7 +29,7 @@ export const array = (parameter: number, type: Column[1]): string =>
 
 /**
  * The values of an array as one text. `pg` would put each into quotes and escape those that are in it already, and the
- * server would undo that: with JSON, that is half of what a statement costs its client. Texts are `escape`d ones.
+ * server would undo that: JSON is full of them. Texts are `escape`d ones.
  */
 export const list = (values: ReadonlyArray<Value>, type: Column[1]): string | null => {
   if (type !== "text") return `{${values.map((value) => value ?? "null").join(",")}}`
