@@ -46,20 +46,14 @@ const expire = Effect.gen(function*() {
     }), { discard: true })
 })
 
-/** Runs the agent in a process that dies at its n-th write, and goes on with another one. `atEnd`: that write ended the run. */
-export const killedAt = Effect.fnUntraced(function*(make: Make, world: World, n: number, point: Crash.CrashPoint) {
-  const crash = yield* Crash.crashAfterWrite(n, point)
+/** At which of its writes a process dies: at the n-th, or at the one that ends the run. */
+export type Death = number | "end"
+
+/** Runs the agent in a process that dies at one of its writes, and goes on with another one. */
+export const killedAt = Effect.fnUntraced(function*(make: Make, world: World, death: Death, point: Crash.CrashPoint) {
+  const crash = yield* death === "end" ? Crash.crashAfterWrite(1, point, "settle") : Crash.crashAfterWrite(death, point)
   // Never stopped: a process that is killed tidies nothing up.
-  const store = Context.get(crash.context, CheckpointStore.CheckpointStore)
-  let settles = 0
-  const doomed = yield* startProcess(Context.add(crash.context, CheckpointStore.CheckpointStore, {
-    ...store,
-    settle: (lease, record) =>
-      Effect.suspend(() => {
-        settles++
-        return store.settle(lease, record)
-      })
-  }))
+  const doomed = yield* startProcess(crash.context)
   const dying = make(world.for({ before: () => crash.alive, after: () => crash.alive }))
   // Nobody waits for what is left of it: its last call to the store is given up after some seconds only.
   const first = yield* Effect.forkDetach(Effect.flatMap(doomed.start(dying), ({ record }) => record))
@@ -68,7 +62,7 @@ export const killedAt = Effect.fnUntraced(function*(make: Make, world: World, n:
   const second = yield* startProcess()
   const run = yield* Effect.flatMap(second.start(make(world.for({}))), ({ record }) => record)
   yield* second.stop
-  return { crashed, run, atEnd: crashed && settles > 0 }
+  return { crashed, run }
 })
 
 /**

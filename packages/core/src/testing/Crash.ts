@@ -20,6 +20,14 @@ import type { Workspace } from "../Workspace.ts"
 export type CrashPoint = "unsent" | "unanswered" | "answered"
 
 /**
+ * What a process writes.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Write = "begin" | "save" | "settle" | "release" | "claim" | "claimNext" | "requestCancel" | "delete"
+
+/**
  * The stores as a process sees them that is killed at one of its writes.
  *
  * @category models
@@ -30,7 +38,7 @@ export interface Crash {
   readonly context: Context.Context<CheckpointStore | RunStore>
   /** Succeeds when the process is dead. */
   readonly crashed: Effect.Effect<void>
-  /** How many writes it has made. Renewals do not count: they depend on time. */
+  /** How many writes it has made, or how many of the kind that counts. Renewals do not count: they depend on time. */
   readonly writes: () => number
   /** Never goes on in a dead process: what an agent does outside its store begins with it. */
   readonly alive: Effect.Effect<void>
@@ -45,7 +53,8 @@ export interface Crash {
  * **Details**
  *
  * It stands between the process and the stores of the context, which live on. Another process on those continues the run
- * when the lease has expired. Run a test once for every n, and once for every point.
+ * when the lease has expired. Run a test once for every n, and once for every point. With `only`, other writes do not count:
+ * `crashAfterWrite(1, "unanswered", "settle")` is a process that dies as its run ends, however many saves came before.
  *
  * **Gotchas**
  *
@@ -81,58 +90,62 @@ export interface Crash {
  */
 export const crashAfterWrite: (
   n: number,
-  point?: CrashPoint
-) => Effect.Effect<Crash, never, CheckpointStore | RunStore> = Effect.fnUntraced(function*(n, point = "unanswered") {
-  const store = yield* CheckpointStore
-  const runs = yield* RunStore
-  const crashed = yield* Deferred.make<void>()
-  let writes = 0
-  let dead = false
-  const die = Effect.sync(() => {
-    dead = true
-    Deferred.doneUnsafe(crashed, Effect.void)
-  })
-  const alive: Effect.Effect<void> = Effect.suspend(() => (dead ? Effect.never : Effect.void))
-  const read = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Effect.andThen(alive, Effect.tap(effect, () => alive))
-  const write = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-    Effect.suspend(() => {
-      if (dead) return Effect.never
-      if (++writes < n) return read(effect)
-      if (point === "unsent") return Effect.andThen(die, Effect.never)
-      const executed = Effect.tap(effect, () => die)
-      return point === "unanswered" ? Effect.andThen(executed, Effect.never) : executed
+  point?: CrashPoint,
+  only?: Write
+) => Effect.Effect<Crash, never, CheckpointStore | RunStore> = Effect.fnUntraced(
+  function*(n, point = "unanswered", only) {
+    const store = yield* CheckpointStore
+    const runs = yield* RunStore
+    const crashed = yield* Deferred.make<void>()
+    let writes = 0
+    let dead = false
+    const die = Effect.sync(() => {
+      dead = true
+      Deferred.doneUnsafe(crashed, Effect.void)
     })
-  return {
-    context: Context.make(CheckpointStore, {
-      begin: (input) => write(store.begin(input)),
-      save: (lease, delta) => write(store.save(lease, delta)),
-      settle: (lease, run) => write(store.settle(lease, run)),
-      release: (...input) => write(store.release(...input)),
-      renew: (...input) => read(store.renew(...input)),
-      claim: (...input) => write(store.claim(...input)),
-      claimNext: (...input) => write(store.claimNext(...input)),
-      requestCancel: (runId) => write(store.requestCancel(runId)),
-      load: (runId) => read(store.load(runId)),
-      listInterrupted: (...input) => read(store.listInterrupted(...input)),
-      delete: (lease) => write(store.delete(lease)),
-      ping: read(store.ping)
-    }).pipe(Context.add(RunStore, {
-      get: (runId) => read(runs.get(runId)),
-      list: (...input) => read(runs.list(...input)),
-      prune: (options) => read(runs.prune(options)),
-      erase: (who) => read(runs.erase(who))
-    })),
-    crashed: Deferred.await(crashed),
-    writes: () => writes,
-    alive,
-    workspace: (service) => ({
-      snapshot: (input) => read(service.snapshot(input)),
-      restore: (input) => read(service.restore(input)),
-      diff: (...input) => read(service.diff(...input)),
-      list: (filter) => read(service.list(filter)),
-      prune: (...input) => read(service.prune(...input)),
-      sweep: (policy) => read(service.sweep(policy))
-    })
-  } satisfies Crash
-})
+    const alive: Effect.Effect<void> = Effect.suspend(() => (dead ? Effect.never : Effect.void))
+    const read = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+      Effect.andThen(alive, Effect.tap(effect, () => alive))
+    const write = <A, E>(kind: Write, effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+      Effect.suspend(() => {
+        if (dead) return Effect.never
+        if (only !== undefined && only !== kind) return read(effect)
+        if (++writes < n) return read(effect)
+        if (point === "unsent") return Effect.andThen(die, Effect.never)
+        const executed = Effect.tap(effect, () => die)
+        return point === "unanswered" ? Effect.andThen(executed, Effect.never) : executed
+      })
+    return {
+      context: Context.make(CheckpointStore, {
+        begin: (input) => write("begin", store.begin(input)),
+        save: (lease, delta) => write("save", store.save(lease, delta)),
+        settle: (lease, run) => write("settle", store.settle(lease, run)),
+        release: (...input) => write("release", store.release(...input)),
+        renew: (...input) => read(store.renew(...input)),
+        claim: (...input) => write("claim", store.claim(...input)),
+        claimNext: (...input) => write("claimNext", store.claimNext(...input)),
+        requestCancel: (runId) => write("requestCancel", store.requestCancel(runId)),
+        load: (runId) => read(store.load(runId)),
+        listInterrupted: (...input) => read(store.listInterrupted(...input)),
+        delete: (lease) => write("delete", store.delete(lease)),
+        ping: read(store.ping)
+      }).pipe(Context.add(RunStore, {
+        get: (runId) => read(runs.get(runId)),
+        list: (...input) => read(runs.list(...input)),
+        prune: (options) => read(runs.prune(options)),
+        erase: (who) => read(runs.erase(who))
+      })),
+      crashed: Deferred.await(crashed),
+      writes: () => writes,
+      alive,
+      workspace: (service) => ({
+        snapshot: (input) => read(service.snapshot(input)),
+        restore: (input) => read(service.restore(input)),
+        diff: (...input) => read(service.diff(...input)),
+        list: (filter) => read(service.list(filter)),
+        prune: (...input) => read(service.prune(...input)),
+        sweep: (policy) => read(service.sweep(policy))
+      })
+    } satisfies Crash
+  }
+)
