@@ -297,13 +297,12 @@ export const timeout =
       self,
       (body) =>
         withRun((run) =>
-          limit(
-            run.pass.watch,
-            body,
+          limit(body, {
+            watch: run.pass.watch,
             millis,
-            run.pass.graceMillis,
-            (stillRunning) => new StepTimeout({ step: self.name, millis, stillRunning })
-          )
+            graceMillis: run.pass.graceMillis,
+            onLimit: (stillRunning) => new StepTimeout({ step: self.name, millis, stillRunning })
+          })
         ),
       { timed: true }
     )

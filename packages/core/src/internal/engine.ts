@@ -21,7 +21,7 @@ import * as RunId from "../RunId.ts"
 import type { RunStore } from "../RunStore.ts"
 import { ActivePass, type PassView } from "./activePass.ts"
 import { begunBefore } from "./begunBefore.ts"
-import { boundCheckpoints, boundRuns } from "./boundedStore.ts"
+import { type BeginSave, beginSaves, boundCheckpoints, boundRuns } from "./boundedStore.ts"
 import { warnOfSecondEffect } from "./copies.ts"
 import { type Definition, definitionOf } from "./definition.ts"
 import { canonicalPayload, fingerprint } from "./fingerprint.ts"
@@ -36,14 +36,17 @@ import { Meters } from "./passTelemetry.ts"
 import { endOf } from "./recordEnd.ts"
 import { joinKeeper } from "./sharedKeeper.ts"
 import { takeOver } from "./takeOver.ts"
+import type { Watch } from "./watch.ts"
 
 /** What all passes of an engine share. */
 export interface EngineState {
   readonly store: CheckpointStore["Service"]
   readonly runs: RunStore["Service"] | undefined
+  readonly beginSave: BeginSave
   readonly ttl: Duration.Duration
   readonly keeper: LeaseHolding
   readonly clock: Clock.Clock
+  readonly watch: Watch
   readonly active: Map<RunId.RunId, ActivePass>
   /** Tells who watches of a pass that was recorded. */
   readonly onSettled: (run: AgentRun) => void
@@ -91,7 +94,17 @@ export const makeEngine = Effect.fnUntraced(function*(
   const onSettled = (run: AgentRun): void => {
     PubSub.publishUnsafe(settledRuns, run)
   }
-  const state: EngineState = { store, runs, ttl, keeper: keeper.within(storeMillis), clock, active, onSettled }
+  const state: EngineState = {
+    store,
+    runs,
+    beginSave: beginSaves(checkpoints, watch, storeMillis),
+    ttl,
+    keeper: keeper.within(storeMillis),
+    clock,
+    watch,
+    active,
+    onSettled
+  }
 
   const metersOf = (definition: Definition, agentName: AgentName): Meters => {
     let byAgent = meters.get(definition)

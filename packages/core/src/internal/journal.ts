@@ -3,13 +3,14 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schedule from "effect/Schedule"
-import type { CheckpointStore } from "../CheckpointStore.ts"
+import type { CheckpointStore, Delta, Saved } from "../CheckpointStore.ts"
 import type { Lease } from "../Lease.ts"
 import { LeaseLost } from "../PassError.ts"
 import type { StoreError } from "../StoreError.ts"
+import type { BeginSave, SaveExit } from "./boundedStore.ts"
 import { encode, type Ended } from "./outcome.ts"
 import type { Meters } from "./passTelemetry.ts"
-import type { Watch } from "./watch.ts"
+import type { Timers } from "./watch.ts"
 
 /** An outcome is written so long after it came, at the latest. */
 const coalesceMillis = 100
@@ -21,9 +22,10 @@ const encoder = new TextEncoder()
 
 export interface JournalSetup {
   readonly store: CheckpointStore["Service"]
+  readonly beginSave: BeginSave
   readonly lease: Lease
   readonly ttl: Duration.Duration
-  readonly watch: Watch
+  readonly watch: Timers
   readonly context: Context.Context<never>
   readonly meters: Meters
   /** The next free row. */
@@ -49,7 +51,9 @@ export class Journal {
   private pending: Array<Ended> = []
   private urgent = false
   private scheduled: (() => void) | undefined
-  private saving: Promise<void> | undefined
+  private saving = false
+  /** Who waits until nothing is being written. */
+  private waiting: Array<() => void> = []
   private failures = 0
   private position: number
   private count: number
@@ -76,24 +80,23 @@ export class Journal {
     return this.urgent && this.failures === 0
   }
 
-  /** Writes what is pending now. Never rejects: what went wrong was reported to the setup. */
-  flush(): Promise<void> {
-    return (this.saving ??= this.write().finally(() => {
-      this.saving = undefined
-    }))
+  /** Writes what is pending now. What went wrong was reported to the setup when `done` is called. */
+  flush(done: () => void = () => {}): void {
+    this.waiting.push(done)
+    if (!this.saving) this.write()
   }
 
   /** Writes what is pending with one try, for a shutdown that must not take long. */
-  flushOnce(): Promise<void> {
+  readonly flushOnce: Effect.Effect<void> = Effect.callback((resume) => {
     this.urgent = false
-    return this.flush()
-  }
+    this.flush(() => resume(Effect.void))
+  })
 
-  /** Stops writing: the record of the run carries the rest. Waits for a save under way. */
-  close(): Promise<void> | undefined {
+  /** Stops writing: the record of the run carries the rest. Answers with the end of a save under way. */
+  close(): Effect.Effect<void> | undefined {
     this.closed = true
     this.scheduled?.()
-    return this.saving
+    return this.saving ? Effect.callback((resume) => void this.waiting.push(() => resume(Effect.void))) : undefined
   }
 
   /** Sees to it that what is pending is written in time. For passes that go on: one that ends now needs no timer. */
@@ -103,7 +106,7 @@ export class Journal {
     const millis = Math.min(1000, coalesceMillis * 2 ** this.failures)
     const cancel = this.setup.watch.after(millis, () => {
       this.scheduled = undefined
-      void this.flush()
+      this.flush()
     })
     this.scheduled = () => {
       this.scheduled = undefined
@@ -111,49 +114,84 @@ export class Journal {
     }
   }
 
-  private async write(): Promise<void> {
+  private write(): void {
     this.scheduled?.()
-    if (this.pending.length === 0 || this.closed) return
+    if (this.pending.length === 0 || this.closed) return this.rest()
+    this.saving = true
     const batch = this.pending
     const { urgent } = this
     this.pending = []
     this.urgent = false
     const rows = batch.map((ended) => encode(this.setup.list, ended))
     const bytes = rows.reduce((sum, row) => sum + encoder.encode(row).length, 0)
-    const { context, meters, watch } = this.setup
+    const { beginSave, context, lease, meters, watch } = this.setup
     const from = watch.now()
-    const exit = await Effect.runPromiseExitWith(context)(this.save(batch, rows, urgent && this.failures === 0 ? 3 : 1))
-    const failure = Exit.findErrorOption(exit)
-    const failed = failure._tag === "Some" && failure.value._tag === "StoreError" ? failure.value : undefined
-    const lost = Exit.isFailure(exit) && failed === undefined
-    meters.saved(lost ? "lost" : failed === undefined ? "ok" : "failed", bytes, watch.now() - from, context)
-    if (Exit.isSuccess(exit)) {
-      this.failures = 0
-      return this.write() // what came meanwhile
+    const end = (exit: Exit.Exit<Saved, StoreError | LeaseLost>): void => {
+      const failure = Exit.findErrorOption(exit)
+      const failed = failure._tag === "Some" && failure.value._tag === "StoreError" ? failure.value : undefined
+      const lost = Exit.isFailure(exit) && failed === undefined
+      meters.saved(lost ? "lost" : failed === undefined ? "ok" : "failed", bytes, watch.now() - from, context)
+      this.saving = false
+      if (Exit.isSuccess(exit)) {
+        this.failures = 0
+        if (exit.value.cancelRequested) this.setup.onCancel()
+        return this.write() // what came meanwhile
+      }
+      this.failures++
+      this.pending = [...batch, ...this.pending]
+      if (!this.closed) { // else the record of the run carries them
+        if (failed === undefined) this.setup.onLost()
+        else {
+          if (urgent || this.setup.strict) this.setup.onFailure(failed)
+          this.schedule()
+        }
+      }
+      this.rest()
     }
-    this.failures++
-    this.pending = [...batch, ...this.pending]
-    if (this.closed) return // the record of the run carries them
-    if (failed === undefined) return this.setup.onLost()
-    if (urgent || this.setup.strict) this.setup.onFailure(failed)
-    this.schedule()
+    const tries = urgent && this.failures === 0 ? 3 : 1
+    beginSave(context, lease, this.delta(rows), (exit) => {
+      if (Exit.isSuccess(exit)) {
+        this.stored(batch, rows, rows.length)
+        end(Exit.succeed(exit.value))
+      } else {
+        Effect.runForkWith(context)(this.recover(exit, batch, rows, tries)).addObserver(end)
+      }
+    })
   }
 
-  /** Saves a batch; what the store has is taken out of it, also when the rest fails. */
-  private save(
+  private rest(): void {
+    const { waiting } = this
+    this.waiting = []
+    for (const done of waiting) done()
+  }
+
+  private delta(rows: ReadonlyArray<string>): Delta {
+    return {
+      position: this.position,
+      rows: [...rows],
+      segments: [[0, this.position + rows.length]],
+      iteration: this.count + rows.length,
+      ttl: this.setup.ttl
+    }
+  }
+
+  /** Takes note of rows that the store has: they are taken out of the batch, also when the rest fails. */
+  private stored(batch: Array<Ended>, rows: Array<string>, count: number): void {
+    rows.splice(0, count)
+    batch.splice(0, count)
+    this.position += count
+    this.count += count
+  }
+
+  /** Goes on after a first try of a save that did not succeed. */
+  private recover(
+    first: SaveExit,
     batch: Array<Ended>,
     rows: Array<string>,
     tries: number
-  ): Effect.Effect<void, StoreError | LeaseLost> {
-    const { lease, store, ttl } = this.setup
+  ): Effect.Effect<Saved, StoreError | LeaseLost> {
+    const { lease, store } = this.setup
     const lost = Effect.suspend(() => Effect.fail(new LeaseLost({ runId: lease.runId })))
-    /** Takes note of rows that the store has. */
-    const stored = (count: number): void => {
-      rows.splice(0, count)
-      batch.splice(0, count)
-      this.position += count
-      this.count += count
-    }
     /**
      * The save does not start at the next free row. An earlier one, whose answer was lost, has gone through: then the
      * rows there are the first of ours, and only the rest is to be written.
@@ -165,34 +203,27 @@ export class Journal {
         const mine = count > 0 && count <= rows.length &&
           messages.slice(-count).every((row, index) => row === rows[index])
         if (!mine) return lost
-        stored(count)
-        return rows.length === 0 ? Effect.succeed({ cancelRequested }) : Effect.suspend(() => write)
+        this.stored(batch, rows, count)
+        return rows.length === 0 ? Effect.succeed({ position, cancelRequested }) : Effect.suspend(() => write)
       }
     )
-    const write: Effect.Effect<{ readonly cancelRequested: boolean }, StoreError | LeaseLost> = Effect.suspend(() =>
-      store.save(lease, {
-        position: this.position,
-        rows: [...rows],
-        segments: [[0, this.position + rows.length]],
-        iteration: this.count + rows.length,
-        ttl
+    const judged = (save: ReturnType<typeof store.save>) =>
+      Effect.catchTags(save, { Conflict: () => compare, Fenced: () => lost, Gone: () => lost })
+    const write: Effect.Effect<Saved, StoreError | LeaseLost> = Effect.suspend(() =>
+      judged(Effect.tap(
+        store.save(lease, this.delta(rows)),
+        () => Effect.sync(() => this.stored(batch, rows, rows.length))
+      ))
+    )
+    const begun = judged(first)
+    if (tries === 1) return begun
+    return Effect.catch(begun, (error) => {
+      if (error._tag !== "StoreError" || !error.isRetryable) return Effect.fail(error)
+      return Effect.retry(Effect.delay(write, retryDelay), {
+        times: tries - 2,
+        schedule: Schedule.spaced(retryDelay),
+        while: (error) => error._tag === "StoreError" && error.isRetryable
       })
-    ).pipe(
-      Effect.tap(() => Effect.sync(() => stored(rows.length))),
-      Effect.catchTags({ Conflict: () => compare, Fenced: () => lost, Gone: () => lost })
-    )
-    return Effect.map(
-      tries === 1 ? write : Effect.catch(write, (error) => {
-        if (error._tag !== "StoreError" || !error.isRetryable) return Effect.fail(error)
-        return Effect.retry(Effect.delay(write, retryDelay), {
-          times: tries - 2,
-          schedule: Schedule.spaced(retryDelay),
-          while: (error) => error._tag === "StoreError" && error.isRetryable
-        })
-      }),
-      ({ cancelRequested }) => {
-        if (cancelRequested) this.setup.onCancel()
-      }
-    )
+    })
   }
 }

@@ -1,8 +1,8 @@
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import type { Watch } from "./watch.ts"
+import type { Timers } from "./watch.ts"
 
 /**
  * An effect on a fiber of its own that can be stopped without waiting for it:
@@ -17,11 +17,11 @@ export class Launch<A, E> {
   ended = false
   private fiber: Fiber.Fiber<A, E> | undefined
   private giveUp: (() => void) | undefined
-  private readonly watch: Watch
+  private readonly watch: Timers
   private readonly graceMillis: number
   private readonly onEnd: (exit: Exit.Exit<A, E> | undefined) => void
 
-  constructor(watch: Watch, graceMillis: number, onEnd: (exit: Exit.Exit<A, E> | undefined) => void) {
+  constructor(watch: Timers, graceMillis: number, onEnd: (exit: Exit.Exit<A, E> | undefined) => void) {
     this.watch = watch
     this.graceMillis = graceMillis
     this.onEnd = onEnd
@@ -60,32 +60,46 @@ export class Launch<A, E> {
   }
 }
 
-/** Runs an effect under a limit, as part of the calling fiber. */
-export const limit = <A, E, E2>(
-  watch: Watch,
+/** The limit of an effect: what it fails with when it takes longer, `stillRunning` when it was left behind. */
+export interface Limit<E> {
+  readonly watch: Timers
+  readonly millis: number
+  readonly graceMillis: number
+  readonly onLimit: (stillRunning: boolean) => E
+}
+
+/** Starts an effect under a limit, on a fiber of its own. An effect that ends at once costs no timer. */
+export const launch = <A, E, E2>(
+  context: Context.Context<never>,
   effect: Effect.Effect<A, E>,
-  millis: number,
-  graceMillis: number,
-  onLimit: (stillRunning: boolean) => E2
-): Effect.Effect<A, E | E2> =>
+  { graceMillis, millis, onLimit, watch }: Limit<E2>,
+  onEnd: (exit: Exit.Exit<A, E | E2>) => void
+): Launch<A, E> => {
+  let disarm: (() => void) | undefined
+  const launched = new Launch<A, E>(watch, graceMillis, (exit) => {
+    disarm?.()
+    onEnd(exit === undefined || launched.stopped ? Exit.fail(onLimit(exit === undefined)) : exit)
+  })
+  launched.start(context, effect)
+  if (!launched.ended) disarm = watch.after(millis, () => launched.stop())
+  return launched
+}
+
+/** Runs an effect under a limit, as part of the calling fiber. */
+export const limit = <A, E, E2>(effect: Effect.Effect<A, E>, limit: Limit<E2>): Effect.Effect<A, E | E2> =>
   Effect.withFiber<A, E | E2>((parent) => {
-    const child = Effect.runForkWith(parent.context)(effect)
-    const exit = child.pollUnsafe()
-    if (exit !== undefined) return exit // nothing to limit: no timer, no callback
-    return Effect.callback<A, E | E2>((done) => {
-      let resume = done
-      let disarm = (): void => {}
-      const launch = new Launch<A, E>(watch, graceMillis, (exit) => {
-        disarm()
-        resume(exit === undefined || launch.stopped ? Effect.fail(onLimit(exit === undefined)) : exit)
-      })
-      launch.adopt(child)
-      if (!launch.ended) disarm = watch.after(millis, () => launch.stop())
+    let ended: Exit.Exit<A, E | E2> | undefined
+    let onEnd = (exit: Exit.Exit<A, E | E2>): void => {
+      ended = exit
+    }
+    const launched = launch(parent.context, effect, limit, (exit) => onEnd(exit))
+    if (ended !== undefined) return ended // no callback
+    return Effect.callback<A, E | E2>((resume) => {
+      onEnd = resume
       return Effect.callback<void>((stopped) => { // the caller itself is interrupted
-        resume = () => stopped(Effect.void)
-        disarm()
-        if (launch.ended) stopped(Effect.void)
-        else launch.stop()
+        onEnd = () => stopped(Effect.void)
+        if (launched.ended) stopped(Effect.void)
+        else launched.stop()
       })
     })
   })

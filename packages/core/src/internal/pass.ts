@@ -20,7 +20,6 @@ import { compose, toRun, withError } from "./passReport.ts"
 import { PassRunner, type Steps } from "./passRunner.ts"
 import { annotate, isTraced, logFailure, logReport, tracePass, traceStep } from "./passTelemetry.ts"
 import type { PassInfo } from "./stepRun.ts"
-import { Watch } from "./watch.ts"
 
 /** Why a pass is being interrupted, when it is. */
 type Reason = "shutdown" | "cancelled" | "lost"
@@ -83,7 +82,7 @@ const execute = (
   onOutcome: (exit: Exit.Exit<AnyReport, EndError>) => void
 ): Effect.Effect<AnyReport, EndError> => {
   const { definition, lease, meta } = granted
-  const watch = new Watch(state.clock, context)
+  const watch = state.watch.part()
   const startedMillis = watch.now()
   const info: PassInfo = {
     runId: meta.runId,
@@ -98,6 +97,7 @@ const execute = (
   let stepContext = context
   const journal = new Journal({
     store: state.store,
+    beginSave: state.beginSave,
     lease,
     ttl: state.ttl,
     watch,
@@ -154,7 +154,7 @@ const execute = (
       const run = toRun(composed, "cancelled", meta, granted.attempts, granted.idempotency)
       return Effect.andThen(record(state, granted, journal, run), Effect.fail(new PassCancelled({ runId })))
     }
-    return Effect.promise(() => journal.flushOnce()).pipe(
+    return journal.flushOnce.pipe(
       Effect.andThen(release("shutdown")),
       Effect.andThen(Effect.fail(new PassInterrupted({ runId })))
     )
@@ -265,5 +265,5 @@ const record = (
     onFailure: (error) => error._tag === "StoreError" ? Effect.succeed(error) : Effect.fail(error)
   })
   const saving = journal.close()
-  return saving === undefined ? answered : Effect.andThen(Effect.promise(() => saving), answered)
+  return saving === undefined ? answered : Effect.andThen(saving, answered)
 }

@@ -122,10 +122,8 @@ export class PassRunner {
       }
       if (step.dependencies.some((other) => this.ended[other] === undefined)) continue
       if (this.running.size >= concurrency) break
-      if (this.setup.journal.mustFlush) {
-        this.flush()
-        break
-      }
+      if (this.setup.journal.mustFlush) this.flush()
+      if (this.flushing) break
       const now = this.setup.info.watch.now()
       if (!this.setup.holds(now)) break
       if (now >= this.deadline) this.expire()
@@ -144,9 +142,9 @@ export class PassRunner {
   private flush(): void {
     if (this.flushing) return
     this.flushing = true
-    void this.setup.journal.flush().then(() => {
+    this.setup.journal.flush(() => {
       this.flushing = false
-      this.pump()
+      this.pump() // which goes on by itself where the store answered at once
     })
   }
 

@@ -5,7 +5,7 @@ import type { AgentName } from "../AgentName.ts"
 import type { RunId } from "../RunId.ts"
 import { fromValue, type Live } from "./diagnose.ts"
 import { touchedUrl } from "./touchedUrl.ts"
-import type { Watch } from "./watch.ts"
+import type { Timers } from "./watch.ts"
 
 /** Diagnostics, and touched URLs, that one pass reports at most. */
 export const maxPerPass = 1000
@@ -16,7 +16,7 @@ export interface PassInfo {
   readonly agentName: AgentName
   readonly fence: number
   readonly payload: Json | undefined
-  readonly watch: Watch
+  readonly watch: Timers
   readonly graceMillis: number
   readonly onWarn: (diagnostic: Live) => void
 }

@@ -4,9 +4,12 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 
+/** What users of a watch need of it. */
+export type Timers = Pick<Watch, "now" | "at" | "after">
+
 /**
- * One sleeping fiber for all time limits of a pass: arming a later limit costs
- * no timer, and a pass whose steps end at once never sleeps.
+ * One sleeping fiber for all time limits of a store's users: arming a later
+ * limit costs no timer.
  */
 export class Watch {
   private readonly entries = new Set<{ readonly at: number; readonly fire: () => void }>()
@@ -49,6 +52,11 @@ export class Watch {
     }
   }
 
+  /** The same for one of them, whose limits end with it. */
+  part(): WatchPart {
+    return new WatchPart(this)
+  }
+
   close(): void {
     this.closed = true
     this.entries.clear()
@@ -74,5 +82,43 @@ export class Watch {
     let next = Infinity
     for (const entry of this.entries) next = Math.min(next, entry.at)
     if (next < this.armed) this.arm(next)
+  }
+}
+
+/** The time limits of one pass. */
+export class WatchPart implements Timers {
+  private readonly limits = new Set<() => void>()
+  private closed = false
+  private readonly whole: Watch
+
+  constructor(whole: Watch) {
+    this.whole = whole
+  }
+
+  now(): number {
+    return this.whole.now()
+  }
+
+  at(): DateTime.Utc {
+    return this.whole.at()
+  }
+
+  after(millis: number, fire: () => void): () => void {
+    if (this.closed) return () => {}
+    const cancel = this.whole.after(millis, () => {
+      this.limits.delete(cancel)
+      fire()
+    })
+    this.limits.add(cancel)
+    return () => {
+      this.limits.delete(cancel)
+      cancel()
+    }
+  }
+
+  close(): void {
+    this.closed = true
+    for (const cancel of this.limits) cancel()
+    this.limits.clear()
   }
 }
