@@ -26,7 +26,7 @@ const crowd = 50
 
 /** How long the callers of a round go on. */
 const forMillis = quick === true
-  ? { alone: 700, warmUp: 2_500, crowd: 1_000 }
+  ? { alone: 700, warmUp: 4_000, crowd: 1_000 }
   : { alone: 1_000, warmUp: 4_000, crowd: 2_000 }
 
 interface Contender {

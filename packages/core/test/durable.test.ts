@@ -63,7 +63,7 @@ it.layer(stores)("durable passes", (it) => {
         Step.make("b", () => Deferred.await(beside)),
         Step.make("c", () => Effect.sync(() => started.push("c")))
       ]
-      const heartbeat = Heartbeat.make("t", steps as ReadonlyArray<AnyStep>, { concurrency: 2 })
+      const heartbeat = Heartbeat.make("t", steps, { concurrency: 2 })
       const pass = yield* withEngine(engine)(Heartbeat.start(heartbeat, { agent: "beside" }))
       yield* Deferred.succeed(first, undefined)
       yield* Deferred.await(saving)
@@ -80,7 +80,7 @@ it.layer(stores)("durable passes", (it) => {
       const wire = new Wire()
       const engine = yield* engineOver(wire)
       const steps = Array.from({ length: 2000 }, (_, index) => Step.make(`s${index}`, Effect.void))
-      const heartbeat = Heartbeat.make("many", steps as ReadonlyArray<AnyStep>, { durability: "sync" })
+      const heartbeat = Heartbeat.make("many", steps, { durability: "sync" })
       const report = yield* withEngine(engine)(Heartbeat.run(heartbeat, { agent: "many" }))
       assert.strictEqual(report.summary, "2000 steps: 2000 ok")
       assert.strictEqual(wire.log.length, 2001)
