@@ -52,6 +52,8 @@ export class Journal {
   private urgent = false
   private scheduled: (() => void) | undefined
   private saving = false
+  /** Whether a `sync` outcome is in the save under way, whoever asked for it. */
+  private savingUrgent = false
   /** Who waits until nothing is being written. */
   private waiting: Array<() => void> = []
   private failures = 0
@@ -77,7 +79,7 @@ export class Journal {
    * reported, it does not hold up each step anew: the outcomes follow when it is back.
    */
   get mustFlush(): boolean {
-    return this.urgent && this.failures === 0
+    return (this.urgent || this.savingUrgent) && this.failures === 0
   }
 
   /** Writes what is pending now. What went wrong was reported to the setup when `done` is called. */
@@ -122,6 +124,7 @@ export class Journal {
     const { urgent } = this
     this.pending = []
     this.urgent = false
+    this.savingUrgent = urgent
     const rows = batch.map((ended) => encode(this.setup.list, ended))
     const bytes = rows.reduce((sum, row) => sum + encoder.encode(row).length, 0)
     const { beginSave, context, lease, meters, watch } = this.setup
@@ -132,6 +135,7 @@ export class Journal {
       const lost = Exit.isFailure(exit) && failed === undefined
       meters.saved(lost ? "lost" : failed === undefined ? "ok" : "failed", bytes, watch.now() - from, context)
       this.saving = false
+      this.savingUrgent = false
       if (Exit.isSuccess(exit)) {
         this.failures = 0
         if (exit.value.cancelRequested) this.setup.onCancel()

@@ -85,21 +85,20 @@ export const launch = <A, E, E2>(
   return launched
 }
 
-/** Runs an effect under a limit, as part of the calling fiber. */
+/**
+ * Runs an effect under a limit, as part of the calling fiber. It is started inside the callback: a caller that is
+ * interrupted while it starts would otherwise never come to what stops it.
+ */
 export const limit = <A, E, E2>(effect: Effect.Effect<A, E>, limit: Limit<E2>): Effect.Effect<A, E | E2> =>
-  Effect.withFiber<A, E | E2>((parent) => {
-    let ended: Exit.Exit<A, E | E2> | undefined
-    let onEnd = (exit: Exit.Exit<A, E | E2>): void => {
-      ended = exit
-    }
-    const launched = launch(parent.context, effect, limit, (exit) => onEnd(exit))
-    if (ended !== undefined) return ended // no callback
-    return Effect.callback<A, E | E2>((resume) => {
-      onEnd = resume
+  Effect.withFiber<A, E | E2>((parent) =>
+    Effect.callback<A, E | E2>((resume) => {
+      let onEnd: (exit: Exit.Exit<A, E | E2>) => void = resume
+      const launched = launch(parent.context, effect, limit, (exit) => onEnd(exit))
+      if (launched.ended) return
       return Effect.callback<void>((stopped) => { // the caller itself is interrupted
         onEnd = () => stopped(Effect.void)
         if (launched.ended) stopped(Effect.void)
         else launched.stop()
       })
     })
-  })
+  )

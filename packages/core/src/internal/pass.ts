@@ -21,8 +21,8 @@ import { PassRunner, type Steps } from "./passRunner.ts"
 import { annotate, isTraced, logFailure, logReport, tracePass, traceStep } from "./passTelemetry.ts"
 import type { PassInfo } from "./stepRun.ts"
 
-/** Why a pass is being interrupted, when it is. */
-type Reason = "shutdown" | "cancelled" | "lost"
+/** Why a pass is being interrupted, unless it is a shutdown. */
+type Reason = "cancelled" | "lost"
 
 /** Begins to run a granted pass on a fiber of its own, with the services of the caller. */
 export const runPass = (state: EngineState, granted: Granted): Effect.Effect<ActivePass> =>
@@ -39,17 +39,17 @@ export const runPass = (state: EngineState, granted: Granted): Effect.Effect<Act
       reason ??= why
       fiber?.interruptUnsafe()
     }
+    active.cancel = stop("cancelled")
     state.active.set(meta.runId, active)
     granted.meters.started(context)
     state.keeper.add(granted.lease, granted.askedAt, { onLost: stop("lost"), onCancel: stop("cancelled") })
     // A fiber that was interrupted ends with that interruption, whatever it did about it: the outcome is kept apart.
     let outcome: Exit.Exit<AnyReport, EndError> | undefined
-    const effect = execute(state, granted, active, context, () => reason ?? "shutdown", stop, (exit) => {
+    const effect = execute(state, granted, active, context, () => reason, stop, (exit) => {
       outcome = exit
     })
     const running = fiber = Effect.runForkWith(context)(effect)
     if (reason !== undefined) running.interruptUnsafe() // stopped before the fiber was known
-    active.cancel = stop("cancelled")
     active.interrupt = Effect.suspend(() => {
       running.interruptUnsafe()
       return Effect.asVoid(Fiber.await(running))
@@ -77,7 +77,7 @@ const execute = (
   granted: Granted,
   active: ActivePass,
   context: Context.Context<never>,
-  reason: () => Reason,
+  reason: () => Reason | undefined,
   stop: (why: Reason) => () => void,
   onOutcome: (exit: Exit.Exit<AnyReport, EndError>) => void
 ): Effect.Effect<AnyReport, EndError> => {
@@ -121,7 +121,8 @@ const execute = (
     journal,
     traced: traced ? traceStep(meta.runId, meta.agentName) : (_, body) => body,
     contextOf: (step) => annotate(stepContext, { [names.stepName]: step.name }),
-    holds: (now) => state.keeper.holds(lease, now),
+    // Where a step or a store that answers at once stops the pass, its fiber runs and is interrupted only when it waits.
+    holds: (now) => reason() === undefined && state.keeper.holds(lease, now),
     onStart: (step) => active.emit({ _tag: "StepStarted", step }),
     onEnd: ({ outcome }) => active.emit({ _tag: "StepEnded", outcome })
   })

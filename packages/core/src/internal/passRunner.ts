@@ -21,7 +21,7 @@ export interface RunnerSetup {
   readonly traced: (step: CompiledStep, body: Effect.Effect<unknown, unknown>) => Effect.Effect<unknown, unknown>
   /** Services of the caller, with which the steps run. */
   readonly contextOf: (step: CompiledStep) => Context.Context<never>
-  /** Whether the lease of the pass still lives at this monotonic time. When it does not, the pass is being stopped. */
+  /** Whether the pass may start a step at this monotonic time. When it may not, it is being stopped. */
   readonly holds: (now: number) => boolean
   readonly onStart: (step: string) => void
   readonly onEnd: (ended: Ended) => void
@@ -122,7 +122,13 @@ export class PassRunner {
       }
       if (step.dependencies.some((other) => this.ended[other] === undefined)) continue
       if (this.running.size >= concurrency) break
-      if (this.setup.journal.mustFlush) this.flush()
+      if (this.setup.journal.mustFlush) {
+        this.flush()
+        if (this.halted) { // by what the store answered at once
+          index--
+          continue
+        }
+      }
       if (this.flushing) break
       const now = this.setup.info.watch.now()
       if (!this.setup.holds(now)) break

@@ -76,12 +76,15 @@ export class Watch {
     this.sleeper = undefined
     this.armed = Infinity
     const now = this.now()
-    for (const entry of [...this.entries]) {
-      if (entry.at <= now && this.entries.delete(entry)) entry.fire()
+    try {
+      for (const entry of [...this.entries]) {
+        if (entry.at <= now && this.entries.delete(entry)) entry.fire()
+      }
+    } finally { // one that throws, of one pass, must not take the limits of all others with it
+      let next = Infinity
+      for (const entry of this.entries) next = Math.min(next, entry.at)
+      if (next < this.armed) this.arm(next)
     }
-    let next = Infinity
-    for (const entry of this.entries) next = Math.min(next, entry.at)
-    if (next < this.armed) this.arm(next)
   }
 }
 
