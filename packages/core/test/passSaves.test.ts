@@ -132,6 +132,27 @@ it.layer(stores)("The saves of a pass", (it) => {
       assert.deepStrictEqual(started, [])
     }))
 
+  it.effect("a step that cancels its pass and goes on is interrupted", () =>
+    Effect.gen(function*() {
+      const gate = yield* Deferred.make<void>()
+      let interrupted = false
+      const engine = yield* engineOver()
+      const cancels = Effect.flatMap(Step.Current, ({ runId }) => engine.cancel(runId)) as Effect.Effect<unknown>
+      const goesOn = Effect.onInterrupt(Effect.never, () =>
+        Effect.sync(() => {
+          interrupted = true
+        }))
+      const steps = [
+        Step.make("a", () => Deferred.await(gate)),
+        Step.make("b", () => Effect.andThen(cancels, goesOn))
+      ]
+      const pass = yield* withEngine(engine)(Heartbeat.start(Heartbeat.make("t", steps), { agent: "goes-on" }))
+      yield* Deferred.succeed(gate, undefined)
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* Effect.flip(pass.report))._tag, "PassCancelled")
+      assert.isTrue(interrupted)
+    }))
+
   it.effect("a lease that is lost as a save finds at once: no further step starts", () =>
     Effect.gen(function*() {
       const started: Array<string> = []

@@ -173,6 +173,7 @@ export class PassRunner {
     try {
       this.launch(step, index)
     } catch (cause) { // a tracer that throws, say: an error of the step, not the end of the pass
+      this.running.delete(index)
       this.end(step, index, this.died(step, cause), true)
     }
   }
@@ -213,9 +214,9 @@ export class PassRunner {
       this.pump()
     })
     const body = accept(step, run, Effect.suspend(() => step.body(input)))
+    this.running.set(index, launch) // before it starts: what it does then may stop the pass
     launch.start(Context.add(contextOf(step), CurrentRun, run), traced(step, body))
     if (launch.ended) return
-    this.running.set(index, launch)
     if (!step.timed) disarm = info.watch.after(this.setup.definition.stepMillis, () => launch.stop())
   }
 
