@@ -31,6 +31,27 @@ interface Waiting<Request, Answer> {
 const maxRequests = 64
 const maxSize = 1_000_000
 
+/**
+ * Resumes callers, who go on at once. What one of them throws there is not an error of the statement, which must not be
+ * sent again, and not one of the others: it is thrown when all have their answers.
+ */
+const answer = <Request, Answer>(
+  batch: ReadonlyArray<Waiting<Request, Answer>>,
+  answerOf: (waiting: Waiting<Request, Answer>, index: number) => Effect.Effect<Answer, StoreError> | undefined
+): void => {
+  const thrown: Array<unknown> = []
+  for (const [index, waiting] of batch.entries()) {
+    const found = answerOf(waiting, index)
+    if (found === undefined) continue
+    try {
+      waiting.resume(found)
+    } catch (cause) {
+      thrown.push(cause)
+    }
+  }
+  if (thrown.length > 0) throw thrown[0]
+}
+
 export const make = <Request, Answer>(
   lanes: Lanes,
   { keyOf, operation, send, sizeOf }: Options<Request, Answer>
@@ -63,25 +84,30 @@ export const make = <Request, Answer>(
   }
 
   const flush = async (batch: ReadonlyArray<Waiting<Request, Answer>>): Promise<void> => {
+    let answers: ReadonlyArray<Answer | undefined>
     try {
-      const answers = await send(batch.map(({ request }) => request))
-      const again: Array<Waiting<Request, Answer>> = []
-      for (const [index, waiting] of batch.entries()) {
-        const answer = answers[index]
-        if (waiting.isAbandoned) continue
-        if (answer !== undefined) waiting.resume(Effect.succeed(answer))
-        else if (++waiting.races >= maxRaces) waiting.resume(Effect.fail(contention(operation)))
-        else again.push(waiting)
-      }
-      queue = [...again, ...queue]
+      answers = await send(batch.map(({ request }) => request))
     } catch (cause) {
       if (batch.length === 1 || !isUndone(cause)) {
         const error = storeError(operation, cause)
-        for (const { resume } of batch) resume(Effect.fail(error))
-      } else {
-        // Whose fault it was shows when each is alone.
-        await Promise.all(batch.filter(({ isAbandoned }) => !isAbandoned).map((waiting) => flush([waiting])))
+        return answer(batch, () => Effect.fail(error))
       }
+      // Whose fault it was shows when each is alone.
+      await Promise.all(batch.filter(({ isAbandoned }) => !isAbandoned).map((waiting) => flush([waiting])))
+      return
+    }
+    const again: Array<Waiting<Request, Answer>> = []
+    try {
+      answer(batch, (waiting, index) => {
+        const found = answers[index]
+        if (found !== undefined) return Effect.succeed(found)
+        if (waiting.isAbandoned) return undefined
+        if (++waiting.races >= maxRaces) return Effect.fail(contention(operation))
+        again.push(waiting)
+        return undefined
+      })
+    } finally {
+      queue = [...again, ...queue]
     }
   }
 
