@@ -5,9 +5,7 @@ import { TestClock } from "effect/testing"
 import { codes, engineOver, statuses, stores, Wire, withEngine } from "./support.ts"
 
 /** A store that answers a save in the same turn, as one in the same process does, and with this. */
-const engineWithSave = (
-  answer: (lease: { readonly runId: string }) => ReturnType<CheckpointStore.CheckpointStore["Service"]["save"]>
-) =>
+const engineWithSave = (answer: CheckpointStore.CheckpointStore["Service"]["save"]) =>
   Effect.gen(function*() {
     const store = yield* CheckpointStore.CheckpointStore
     return yield* HeartbeatEngine.make().pipe(
@@ -156,7 +154,7 @@ it.layer(stores)("The saves of a pass", (it) => {
   it.effect("a lease that is lost as a save finds at once: no further step starts", () =>
     Effect.gen(function*() {
       const started: Array<string> = []
-      const engine = yield* engineWithSave(({ runId }) => Effect.fail(new StoreError.Fenced({ runId } as never)))
+      const engine = yield* engineWithSave(({ runId }) => Effect.fail(new StoreError.Fenced({ runId })))
       const heartbeat = Heartbeat.make("t", [syncStep("a", started), syncStep("b", started), syncStep("c", started)])
       const error = yield* Effect.flip(withEngine(engine)(Heartbeat.run(heartbeat, { agent: "lost" })))
       assert.strictEqual(error._tag, "LeaseLost")
