@@ -161,6 +161,17 @@ it.layer(stores)("The saves of a pass", (it) => {
       assert.deepStrictEqual(started, ["a"])
     }))
 
+  it.effect("a store without types that answers a save with nothing hangs no pass", () =>
+    Effect.gen(function*() {
+      const started: Array<string> = []
+      const engine = yield* engineWithSave(() => Effect.delay(Effect.succeed(undefined as never), "5 millis"))
+      const heartbeat = Heartbeat.make("t", [syncStep("a", started), syncStep("b", started)])
+      const pass = yield* withEngine(engine)(Heartbeat.start(heartbeat, { agent: "nothing" }))
+      yield* TestClock.adjust("10 millis")
+      assert.strictEqual((yield* pass.report).status, "ok")
+      assert.deepStrictEqual(started, ["a", "b"])
+    }))
+
   it.effect("an outcome that is refused at once, with onStoreFailure stop: no further step starts", () =>
     Effect.gen(function*() {
       const started: Array<string> = []

@@ -138,7 +138,8 @@ export class Journal {
       this.savingUrgent = false
       if (Exit.isSuccess(exit)) {
         this.failures = 0
-        if (exit.value.cancelRequested) this.setup.onCancel()
+        // A store without types may answer nothing: to throw here would reach its caller, and the pass would hang.
+        if (exit.value?.cancelRequested) this.setup.onCancel()
         return this.write() // what came meanwhile
       }
       this.failures++
