@@ -46,35 +46,6 @@ it.layer(stores)("durable passes", (it) => {
       }
     }))
 
-  it.effect("no step starts while a sync outcome is being saved, whatever ends beside it", () =>
-    Effect.gen(function*() {
-      const saving = yield* Deferred.make<void>()
-      const [first, beside] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
-      const answered = yield* Deferred.make<void>()
-      const wire = new Wire()
-      wire.before = (operation) =>
-        operation === "save"
-          ? Effect.andThen(Deferred.succeed(saving, undefined), Deferred.await(answered))
-          : Effect.void
-      const engine = yield* engineOver(wire)
-      const started: Array<string> = []
-      const steps = [
-        Step.make("a", { durability: "sync" }, () => Deferred.await(first)),
-        Step.make("b", () => Deferred.await(beside)),
-        Step.make("c", () => Effect.sync(() => started.push("c")))
-      ]
-      const heartbeat = Heartbeat.make("t", steps, { concurrency: 2 })
-      const pass = yield* withEngine(engine)(Heartbeat.start(heartbeat, { agent: "beside" }))
-      yield* Deferred.succeed(first, undefined)
-      yield* Deferred.await(saving)
-      yield* Deferred.succeed(beside, undefined)
-      yield* TestClock.adjust("1 second")
-      assert.deepStrictEqual(started, [])
-      yield* Deferred.succeed(answered, undefined)
-      assert.strictEqual((yield* pass.report).status, "ok")
-      assert.deepStrictEqual(started, ["c"])
-    }))
-
   it.effect("many sync steps on a store that answers at once", () =>
     Effect.gen(function*() {
       const wire = new Wire()

@@ -13,21 +13,47 @@ const engineWithSave = (answer: CheckpointStore.CheckpointStore["Service"]["save
     )
   })
 
+/** An engine whose saves reach the store when `answered` is; `saving` tells that one is on its way. */
+const holdingSaves = Effect.gen(function*() {
+  const [saving, answered] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+  const wire = new Wire()
+  wire.before = (operation) =>
+    operation === "save"
+      ? Effect.andThen(Deferred.succeed(saving, undefined), Deferred.await(answered))
+      : Effect.void
+  return { engine: yield* engineOver(wire), saving, answered }
+})
+
 const syncStep = (name: string, started: Array<string>, act: Effect.Effect<unknown> = Effect.void) =>
   Step.make(name, { durability: "sync" }, () => Effect.andThen(Effect.sync(() => started.push(name)), act))
 
 it.layer(stores)("The saves of a pass", (it) => {
+  it.effect("no step starts while a sync outcome is being saved, whatever ends beside it", () =>
+    Effect.gen(function*() {
+      const { answered, engine, saving } = yield* holdingSaves
+      const [first, beside] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      const started: Array<string> = []
+      const steps = [
+        Step.make("a", { durability: "sync" }, () => Deferred.await(first)),
+        Step.make("b", () => Deferred.await(beside)),
+        Step.make("c", () => Effect.sync(() => started.push("c")))
+      ]
+      const heartbeat = Heartbeat.make("t", steps, { concurrency: 2 })
+      const pass = yield* withEngine(engine)(Heartbeat.start(heartbeat, { agent: "beside" }))
+      yield* Deferred.succeed(first, undefined)
+      yield* Deferred.await(saving)
+      yield* Deferred.succeed(beside, undefined)
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(started, [])
+      yield* Deferred.succeed(answered, undefined)
+      assert.strictEqual((yield* pass.report).status, "ok")
+      assert.deepStrictEqual(started, ["c"])
+    }))
+
   it.effect("no step starts while a timer saves a sync outcome", () =>
     Effect.gen(function*() {
-      const saving = yield* Deferred.make<void>()
+      const { answered, engine, saving } = yield* holdingSaves
       const [first, beside] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
-      const answered = yield* Deferred.make<void>()
-      const wire = new Wire()
-      wire.before = (operation) =>
-        operation === "save"
-          ? Effect.andThen(Deferred.succeed(saving, undefined), Deferred.await(answered))
-          : Effect.void
-      const engine = yield* engineOver(wire)
       const started: Array<string> = []
       const a = Step.make("a", { durability: "sync" }, () => Deferred.await(first))
       const b = Step.make("b", () => Deferred.await(beside))
